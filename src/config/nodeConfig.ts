@@ -1,0 +1,128 @@
+import type { Taint } from "../kube/types.ts";
+import type { LogLevel } from "../telemetry/log.ts";
+
+/**
+ * What a node is told: flags before environment before file before these defaults. docs/reference/config.md is made
+ * from the comments here, so they are written for the reader of that page.
+ */
+export interface NodeConfig {
+  /**
+   * Name of the Node, a DNS name.
+   * @default the host's name in lower case
+   */
+  nodeName: string;
+  /**
+   * Where a pod's directories are found: `<podsDir>/<namespace>/<pod>`.
+   * @default ~/.hostlet/pods
+   */
+  podsDir: string;
+  /**
+   * Where the node keeps what it must remember; on a local disk, for this user and this host alone.
+   * @default ~/.hostlet/state; ~/.hostlet/run/ID and ~/.hostlet/up with `run` and `up`
+   */
+  stateDir: string;
+  /**
+   * `namespace`: `<podsDir>/<namespace>/<pod>`. `pod`: `<podsDir>/<pod>`, as virtual-kubelet-cmd has it.
+   * @default namespace
+   */
+  pathLayout: "namespace" | "pod";
+  /**
+   * The habits of virtual-kubelet-cmd and vk-cmd: `~` and `$HOME` in values of `env` expand, and a one-element command
+   * with white space that is no file is run by `bash -c`.
+   * @default false
+   */
+  compat: boolean;
+  /**
+   * How many pods the node takes at a time.
+   * @default 110
+   */
+  maxPods: number;
+  /**
+   * Bytes after which a container's log file is followed by the next one; a quantity such as `10Mi` in text. 0: never.
+   * @default 10Mi
+   */
+  containerLogMaxSize: number;
+  /**
+   * How many log files of a container are kept; at least 2.
+   * @default 5
+   */
+  containerLogMaxFiles: number;
+  /**
+   * Variables of the node's own environment that containers get too, where their pod doesn't set them. A `*` at the end
+   * stands for any rest; `*` alone for all.
+   * @default PATH, HOME, USER, LOGNAME, SHELL, LANG, LC_*, TZ, TMPDIR, MODULEPATH, MODULESHOME, LOADEDMODULES, LMOD_*, XDG_RUNTIME_DIR
+   */
+  inheritEnv: string[];
+  /**
+   * What to run for an `image`; the first entry that matches counts. `match` is the image's name, `*` at its end stands
+   * for any rest; `entrypoint` and `command` are what a pod's `command` and `args` replace; `env` and `workingDir` are
+   * used where the pod sets none.
+   * @default none
+   */
+  images: ImageEntry[];
+  /**
+   * Labels of the Node beside those that every node has.
+   * @default none
+   */
+  nodeLabels: Record<string, string>;
+  /**
+   * Taints of the Node, `key=value:Effect` in text.
+   * @default none
+   */
+  nodeTaints: Taint[];
+  /**
+   * Leaves out the taint that keeps pods away which don't tolerate a virtual node. `hostlet run` and `hostlet up` leave
+   * it out in any case.
+   * @default false
+   */
+  disableTaint: boolean;
+  /**
+   * Address of the node: its InternalIP, the hostIP and podIP of its pods.
+   * @default the address of the host towards the API server; 127.0.0.1 with `run` and `up`
+   */
+  nodeIP: string | undefined;
+  /**
+   * Port of the kubelet API; 0: any that is free.
+   * @default 10250; 0 with `run` and `up`
+   */
+  kubeletPort: number;
+  /**
+   * CPUs that the node says it has, a quantity.
+   * @default those of the host
+   */
+  cpu: string | undefined;
+  /**
+   * Memory that the node says it has, a quantity.
+   * @default that of the host
+   */
+  memory: string | undefined;
+  /**
+   * Other resources that the node says it has, such as `nvidia.com/gpu=2`. Nothing is done to give them to a container.
+   * @default none
+   */
+  extendedResources: Record<string, string>;
+  /**
+   * `spec.providerID` of the Node, where it is made by this agent.
+   * @default none
+   */
+  providerID: string | undefined;
+  /**
+   * fatal, error, warn, info, debug, trace or silent.
+   * @default info; warn with `run` and `up`
+   */
+  logLevel: LogLevel;
+  /**
+   * How often volumes are brought up to date and statuses checked where nothing else asks for it; milliseconds, or in
+   * text a duration such as `1m`.
+   * @default 1m
+   */
+  syncFrequency: number;
+}
+
+export interface ImageEntry {
+  match: string;
+  entrypoint?: string[];
+  command?: string[];
+  env?: Record<string, string>;
+  workingDir?: string;
+}
