@@ -1,0 +1,413 @@
+import { HostletError } from "../errors.ts";
+import { type Pod, type PodRef, type PodStatus, podRef } from "../kube/types.ts";
+import type { RuntimeContainer } from "../runtimes/contract.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { computePodActions, type PodActions, type StartAction } from "./decide/actions.ts";
+import { creationRetryMs, recoveredBackoff } from "./decide/backoff.ts";
+import { type ContainerView, containerKinds, type Ending, latest, type PodView } from "./decide/view.ts";
+import type { KubeletDeps } from "./deps.ts";
+import type { Eviction } from "./eviction.ts";
+import { PodEvents } from "./podEvents.ts";
+import type { PodPaths, PodRecord } from "./podFiles.ts";
+import { PodReporter } from "./podReporter.ts";
+import { messageOf, PodSetup } from "./podSetup.ts";
+import { referencedObjects } from "./references.ts";
+import { isNews, slimPod } from "./slimPod.ts";
+import { unsupportedFields } from "./unsupported.ts";
+
+/** How long after an unexpected error, or a signal that could not be sent, the pod is looked at again. */
+const lookAgainMs = 1000;
+/** Pods that are over sooner never cost a watch of the objects that they mount. */
+const watchAfterMs = 1000;
+const sigterm = 15;
+/** One reason for all: abort() would make an error with a stack for each pod. */
+const stopped = new Error("the pod is let go of");
+
+/** What is known of a pod when its worker begins. */
+export interface PodStart {
+  pod: Pod;
+  startedAt: number;
+  /** What earlier agents started. */
+  attempts: RuntimeContainer[];
+  /** The pod has its directory and its record. */
+  recorded: boolean;
+  ended?: NonNullable<PodRecord["ended"]>;
+}
+
+/**
+ * Takes one pod through its life. Level-triggered: whatever happens only asks for another look, and each look compares
+ * what is with what should be (`computePodActions`), starts what is missing and reports the status where it changed.
+ * Everything that takes time runs beside and asks for a look when it is done.
+ */
+export class PodWorker {
+  readonly ref: PodRef;
+  readonly #deps: KubeletDeps;
+  readonly #log: Logger;
+  readonly #startedAt: number;
+  readonly #paths: PodPaths;
+  readonly #containers: ContainerView[];
+  readonly #abort = new AbortController();
+  /** Of all that only starting needs: aborted as soon as the pod ends. */
+  readonly #preparing = new AbortController();
+  readonly #gone: () => void;
+  readonly #look = () => {
+    try {
+      this.#sync();
+    } catch (error) {
+      // One pod's trouble must not end the agent, and with it the care for all others.
+      this.#log.error({ err: error }, "unexpected error; the pod is looked at again");
+      this.#later(lookAgainMs, () => this.#kick());
+    }
+  };
+  #pod: Pod;
+  #recorded: boolean;
+  #ending: Ending | undefined;
+  #deleteAsked = false;
+  #removing = false;
+  #wake: (() => void) | undefined;
+  readonly #timers = new Set<() => void>();
+  readonly #events: PodEvents;
+  readonly #reporter: PodReporter;
+  readonly #setup: PodSetup;
+  #removals = 0;
+
+  /** @param gone called once, when nothing of the pod is left */
+  constructor(deps: KubeletDeps, start: PodStart, gone: () => void) {
+    this.#deps = deps;
+    this.#pod = slimPod(start.pod);
+    this.ref = podRef(start.pod);
+    this.#log = deps.log.child({ pod: `${this.ref.namespace}/${this.ref.name}`, uid: this.ref.uid });
+    this.#startedAt = start.startedAt;
+    this.#recorded = start.recorded;
+    this.#gone = gone;
+    this.#paths = deps.files.paths(start.pod);
+    this.#containers = containerKinds(start.pod).map(({ spec, kind }) => {
+      const attempts = start.attempts
+        .filter((a) => a.id.container === spec.name)
+        .sort((a, b) => a.id.attempt - b.id.attempt);
+      const last = attempts.at(-1);
+      const backoff = last && recoveredBackoff(last.restartCount, last.startedAt ?? start.startedAt);
+      return { spec, kind, attempts, starting: false, ...(backoff && { backoff }) };
+    });
+    this.#events = new PodEvents(deps.events, this.ref);
+    this.#reporter = new PodReporter({
+      ref: this.ref,
+      pod: start.pod,
+      hostIP: deps.hostIP,
+      found: start.recorded,
+      startedAt: start.startedAt,
+      report: deps.report,
+    });
+    this.#setup = new PodSetup({
+      deps,
+      ref: this.ref,
+      paths: this.#paths,
+      events: this.#events,
+      signal: this.#preparing.signal,
+      objectChanged: () => this.#objectChanged(),
+    });
+    if (start.ended) this.#beginEnding({ killAt: deps.clock.now(), ...start.ended });
+    this.#kick();
+  }
+
+  get pod(): Pod {
+    return this.#pod;
+  }
+
+  get status(): PodStatus | undefined {
+    return this.#reporter.status;
+  }
+
+  /** The pod's object changed. */
+  update(pod: Pod): void {
+    const metadataChanged =
+      JSON.stringify([pod.metadata?.labels, pod.metadata?.annotations]) !==
+      JSON.stringify([this.#pod.metadata?.labels, this.#pod.metadata?.annotations]);
+    if (!this.#reporter.silent && !isNews(this.#pod, pod)) return;
+    this.#pod = slimPod(pod);
+    this.#reporter.speak(pod, this.#deps.clock.now());
+    if (metadataChanged) this.#background(this.#setup.refresh(pod));
+    this.#kick();
+  }
+
+  /** Ends the pod within `gracePeriodSeconds`; a later call can only shorten that. */
+  delete(gracePeriodSeconds: number): void {
+    const killAt = this.#deps.clock.now() + gracePeriodSeconds * 1000;
+    const before = this.#ending;
+    this.#deleteAsked = true;
+    this.#reporter.speak(undefined, this.#deps.clock.now());
+    this.#beginEnding(before ? { ...before, killAt: Math.min(before.killAt, killAt) } : { cause: "deleted", killAt });
+    this.#kick();
+  }
+
+  /** The node ends the pod for a reason of its own: it is Failed. Without effect on one that is ending already. */
+  evict(eviction: Eviction): void {
+    if (this.#ending) return;
+    const killAt = this.#deps.clock.now() + eviction.gracePeriodSeconds * 1000;
+    this.#end({ cause: "evicted", killAt, reason: eviction.reason, message: eviction.message });
+    this.#kick();
+  }
+
+  /** A container of this pod ended. */
+  exited(container: RuntimeContainer): void {
+    const view = this.#containers.find((c) => c.spec.name === container.id.container);
+    const index = view?.attempts.findIndex((a) => a.id.attempt === container.id.attempt) ?? -1;
+    if (!view || index < 0) return;
+    view.attempts[index] = container;
+    this.#kick();
+  }
+
+  /**
+   * The start of a container whose log is meant: the current one, or with `previous` the one before its last restart.
+   * @throws {HostletError} NotFound, in the kubelet's words
+   */
+  logTarget(name: string, previous: boolean): RuntimeContainer {
+    const container = this.#containers.find((c) => c.spec.name === name);
+    if (!container) {
+      throw new HostletError("NotFound", `container ${name} is not valid for pod ${this.ref.name}`);
+    }
+    const { initContainerStatuses = [], containerStatuses = [] } = this.status ?? {};
+    const statuses = [...initContainerStatuses, ...containerStatuses];
+    const status = statuses.find((s) => s.name === name);
+    if (previous) {
+      const id = status?.lastState?.terminated?.containerID;
+      const attempt = container.attempts.find((a) => a.containerID === id);
+      if (attempt) return attempt;
+      throw new HostletError("NotFound", `previous terminated container "${name}" in pod "${this.ref.name}" not found`);
+    }
+    const attempt = latest(container);
+    if (attempt) return attempt;
+    const why = status?.state?.waiting?.reason ?? "ContainerCreating";
+    throw new HostletError("NotFound", `container "${name}" in pod "${this.ref.name}" is waiting to start: ${why}`);
+  }
+
+  /** Lets go of timers and watches; the pod runs on. */
+  stop(): void {
+    this.#abort.abort(stopped);
+    this.#preparing.abort(stopped);
+    this.#wake?.();
+    for (const cancel of this.#timers) cancel();
+    this.#timers.clear();
+  }
+
+  #later(ms: number, callback: () => void): void {
+    if (this.#abort.signal.aborted) return;
+    const cancel = this.#deps.clock.after(ms, () => {
+      this.#timers.delete(cancel);
+      callback();
+    });
+    this.#timers.add(cancel);
+  }
+
+  #kick(): void {
+    if (!this.#abort.signal.aborted) this.#deps.queue.push(this.#look);
+  }
+
+  #view(): PodView {
+    return {
+      pod: this.#pod,
+      now: this.#deps.clock.now(),
+      startedAt: this.#startedAt,
+      ready: this.#setup.ready,
+      containers: this.#containers,
+      ...(this.#setup.problem && { setupProblem: this.#setup.problem }),
+      ...(this.#ending && { ending: this.#ending }),
+    };
+  }
+
+  #sync(): void {
+    if (this.#abort.signal.aborted || this.#removing) return;
+    this.#record();
+    let view = this.#view();
+    let actions = computePodActions(view);
+    if (actions.end) {
+      this.#end(actions.end);
+      view = this.#view();
+      actions = computePodActions(view);
+    }
+    if (!this.#ending && this.#recorded && this.#setup.isDue(view.now)) this.#background(this.#setUp());
+    else if ((this.#setup.nextAt ?? Number.POSITIVE_INFINITY) <= view.now && this.#setup.ready) {
+      this.#background(this.#setup.refresh(this.#pod));
+    }
+    for (const { container, how } of actions.stop) this.#background(this.#signal(container, how));
+    for (const start of actions.start) this.#background(this.#start(start));
+    this.#report(view, actions);
+    if (actions.settled && this.#deleteAsked && this.#setup.idle) this.#background(this.#remove());
+  }
+
+  #background(work: Promise<void>): void {
+    const failed = (error: unknown) => this.#log.error({ err: error }, "unexpected error; the pod is looked at again");
+    void work.catch(failed).then(() => this.#kick());
+  }
+
+  /** The record comes first: whatever is started later, the next agent knows the pod. */
+  #record(): void {
+    if (this.#recorded || this.#ending || this.#deps.clock.now() < this.#setup.retryAt) return;
+    try {
+      const { refused, ignored } = unsupportedFields(this.#pod, this.#deps.identity);
+      if (refused.length > 0) {
+        const message = `this node can't run the pod as it asks: ${refused.join("; ")}`;
+        this.#event("Warning", "UnsupportedSecurityContext", message);
+        this.#end({ cause: "refused", killAt: 0, reason: "UnsupportedSecurityContext", message });
+        return;
+      }
+      this.#deps.files.create(this.#pod, this.#startedAt);
+      this.#recorded = true;
+      if (ignored.length > 0)
+        this.#event("Warning", "FieldsIgnored", `without effect on this node: ${ignored.join(", ")}`);
+    } catch (error) {
+      this.#setup.failed(this.#pod, error, "FailedCreatePodDirectory");
+    }
+  }
+
+  #beginEnding(ending: Ending): void {
+    this.#ending = ending;
+    this.#preparing.abort(stopped);
+  }
+
+  #end(ending: Ending): void {
+    this.#beginEnding(ending);
+    const { cause, reason, message } = ending;
+    if (reason === undefined || message === undefined || cause === "deleted" || cause === "finished") return;
+    if (cause === "deadline") this.#event("Normal", reason, message);
+    // A pod that was refused before it had a record is refused again by the next agent.
+    if (!this.#recorded) return;
+    try {
+      this.#deps.files.save({
+        version: 1,
+        pod: this.#pod,
+        startedAt: this.#startedAt,
+        ended: { cause, reason, message },
+      });
+    } catch (error) {
+      // A full disk must not keep the pod from ending; at worst the next agent has to decide the same again.
+      this.#log.warn({ err: error }, "why the pod ends could not be recorded");
+    }
+  }
+
+  async #setUp(): Promise<void> {
+    try {
+      await this.#setup.begin(this.#pod);
+      if (this.#setup.ready) this.#later(watchAfterMs, () => this.#setup.watch(this.#setup.prepared.refs));
+    } catch (error) {
+      const reason = (error instanceof HostletError && error.reason) || "PodInvalid";
+      const message = messageOf(error);
+      this.#event("Warning", reason, message);
+      this.#end({ cause: "refused", killAt: 0, reason, message });
+    }
+  }
+
+  /** What waits for an object is tried again at once; volumes that hold it are brought up to date. */
+  #objectChanged(): void {
+    this.#setup.retryAt = 0;
+    for (const { problem } of this.#containers) if (problem) problem.retryAt = 0;
+    this.#background(this.#setup.refresh(this.#pod));
+    this.#kick();
+  }
+
+  async #start(action: StartAction): Promise<void> {
+    const view = this.#containers.find((c) => c.spec.name === action.container)!;
+    const { signal } = this.#preparing;
+    view.starting = true;
+    this.#reporter.hold(this.#deps.clock.now());
+    try {
+      const { spec } = view;
+      const prepared = await this.#deps.preparer.container(this.#pod, spec, this.#setup.prepared, this.#paths, signal);
+      for (const { reason, message } of prepared.warnings) this.#event("Warning", reason, message, view);
+      // The pod may have been ended while its environment was fetched: then this start is not made.
+      if (signal.aborted) return;
+      view.asked = action.attempt;
+      const container = await this.#deps.runtime.start({
+        id: { podUID: this.ref.uid, container: spec.name, attempt: action.attempt },
+        namespace: this.ref.namespace,
+        podName: this.ref.name,
+        restartCount: action.restartCount,
+        argv: prepared.argv,
+        env: prepared.env,
+        ...(prepared.workingDir !== undefined && { workingDir: prepared.workingDir }),
+        dir: this.#deps.files.containerDir(this.#pod, spec.name),
+        mounts: prepared.mounts,
+        stdin: spec.stdin ?? false,
+        tty: spec.tty ?? false,
+      });
+      view.attempts.push(container);
+      delete view.problem;
+      delete view.sent;
+      if (action.backoff) view.backoff = action.backoff;
+      const note = prepared.note === undefined ? "" : `; ${prepared.note}`;
+      this.#event("Normal", "Created", `Created container ${spec.name}${note}`, view);
+      if (container.startedAt !== undefined) this.#event("Normal", "Started", `Started container ${spec.name}`, view);
+      else this.#event("Warning", "Failed", `Error: ${container.exit?.message ?? "could not be started"}`, view);
+      this.#background(this.#forgetOld(view));
+    } catch (error) {
+      if (signal.aborted) return;
+      const tries = (view.problem?.tries ?? 0) + 1;
+      const reason = (error instanceof HostletError && error.reason) || "CreateContainerError";
+      const message = messageOf(error);
+      view.problem = { reason, message, tries, retryAt: this.#deps.clock.now() + creationRetryMs(tries) };
+      this.#event("Warning", "Failed", `Error: ${message}`, view);
+      this.#setup.watch(referencedObjects(this.#pod));
+    } finally {
+      view.starting = false;
+    }
+  }
+
+  /** The current start and the one before it are kept: `kubectl logs --previous` and `lastState` need no more. */
+  async #forgetOld(view: ContainerView): Promise<void> {
+    while (view.attempts.length > 2) {
+      const old = view.attempts.shift()!;
+      await this.#deps.runtime.remove(old.id);
+    }
+  }
+
+  async #signal(name: string, how: "term" | "kill"): Promise<void> {
+    const view = this.#containers.find((c) => c.spec.name === name)!;
+    const { id } = latest(view)!;
+    if (!view.sent) this.#event("Normal", "Killing", `Stopping container ${name}`, view);
+    view.sent = how;
+    try {
+      if (how === "kill") await this.#deps.runtime.kill(id);
+      else await this.#deps.runtime.signal(id, sigterm);
+    } catch (error) {
+      this.#log.warn({ err: error, container: name }, "the container could not be signalled; trying again");
+      this.#later(lookAgainMs, () => {
+        if (view.sent === how) delete view.sent;
+        this.#kick();
+      });
+    }
+  }
+
+  async #remove(): Promise<void> {
+    this.#removing = true;
+    try {
+      for (const { attempts } of this.#containers) {
+        for (const { id } of attempts) await this.#deps.runtime.remove(id);
+      }
+      await this.#deps.files.remove(this.#pod);
+    } catch (error) {
+      this.#log.warn({ err: error }, "the pod's directory could not be removed yet");
+      this.#event("Warning", "FailedKillPod", `error removing the pod's directory: ${messageOf(error)}`);
+      this.#later(creationRetryMs(++this.#removals), () => {
+        this.#removing = false;
+        this.#kick();
+      });
+      return;
+    }
+    this.stop();
+    this.#reporter.gone();
+    this.#gone();
+  }
+
+  #report(view: PodView, actions: PodActions): void {
+    this.#wake?.();
+    this.#events.backingOff(actions, this.#containers);
+    const nextAt = this.#ending ? undefined : this.#setup.nextAt;
+    const wakes = [actions.wakeAt, nextAt, this.#reporter.look(view, actions)].filter((at) => at !== undefined);
+    const at = Math.min(...wakes);
+    this.#wake = Number.isFinite(at) ? this.#deps.clock.after(at - view.now, () => this.#kick()) : undefined;
+  }
+
+  #event(type: "Normal" | "Warning", reason: string, message: string, container?: ContainerView): void {
+    this.#events.emit(type, reason, message, container);
+  }
+}

@@ -1,0 +1,107 @@
+import { homedir } from "node:os";
+import { join } from "node:path";
+import type { Clock } from "../clock.ts";
+import type { NodeConfig } from "../config/nodeConfig.ts";
+import type { ObjectSource } from "../kube/objectSource.ts";
+import type { Pod } from "../kube/types.ts";
+import type { PreparedPod, Preparer } from "./deps.ts";
+import { hostletVariables } from "./env/hostletVariables.ts";
+import { inheritedEnv } from "./env/inherit.ts";
+import { resolveEnv } from "./env/resolveEnv.ts";
+import type { Allocatable } from "./env/resourceField.ts";
+import { resolveCommand } from "./image/resolveCommand.ts";
+import { resolveWorkingDir } from "./image/workingDir.ts";
+import { volumeReferences } from "./volumes/kinds.ts";
+import { toPublicPath } from "./volumes/paths.ts";
+import { type PodVolumes, setUpVolumes } from "./volumes/podVolumes.ts";
+
+export interface PreparerOptions {
+  config: NodeConfig;
+  objects: ObjectSource;
+  clock: Clock;
+  hostIP: string;
+  /** What the node has for pods, for resourceFieldRef. */
+  allocatable: Allocatable;
+}
+
+interface PreparedVolumes extends PreparedPod {
+  volumes: PodVolumes;
+}
+
+/** Volumes, environment and command of the pods of this node. */
+export function createPreparer(options: PreparerOptions): Preparer<PreparedVolumes> {
+  const { config, objects, clock, hostIP, allocatable } = options;
+  const inherit = inheritedEnv(process.env, config.inheritEnv);
+  const addresses = { hostIPs: [hostIP], podIPs: [hostIP] };
+
+  return {
+    async pod(pod, { dir }, signal) {
+      const volumes = await setUpVolumes({ pod, podDir: dir, objects, allocatable, clock, signal });
+      return {
+        volumes,
+        refs: volumeReferences(pod),
+        warnings: volumes.warnings.map(({ message }) => message),
+        get refreshAt() {
+          return volumes.refreshAt;
+        },
+        async refresh(current: Pod, refreshSignal: AbortSignal) {
+          const { warnings } = await volumes.refresh({ pod: current }, refreshSignal);
+          return warnings.map(({ message }) => message);
+        },
+      };
+    },
+
+    async container(pod, container, { volumes }, { dir, publicDir }, signal) {
+      const { namespace = "", name: podName = "", uid: podUID = "" } = pod.metadata ?? {};
+      const publicPath = (path: string) => toPublicPath(path, dir, publicDir);
+      const mounted = (container.volumeMounts ?? []).flatMap(({ name }) => {
+        const source = volumes.sources.get(name);
+        return source ? [[name, publicPath(source.path)] as const] : [];
+      });
+      const containerDir = join(publicDir, "containers", container.name);
+      const extra = hostletVariables({
+        podDir: publicDir,
+        containerDir,
+        namespace,
+        podName,
+        podUID,
+        container: container.name,
+        volumes: new Map(mounted),
+      });
+      const resolved = await resolveEnv({
+        pod,
+        container,
+        objects,
+        addresses,
+        allocatable,
+        inherit,
+        extra,
+        compatHome: config.compat ? homedir() : undefined,
+        signal,
+      });
+      const { variables, warnings } = resolved;
+      const mounts = await volumes.mountsFor(container, variables);
+      const command = await resolveCommand({
+        container,
+        mounts,
+        volumes: volumes.sources,
+        variables,
+        env: resolved.env,
+        imageTable: config.images,
+        compat: config.compat,
+        podDir: dir,
+        containerDir,
+        publicDir,
+      });
+      const workingDir = await resolveWorkingDir(container.workingDir ?? command.workingDir, mounts, containerDir);
+      return {
+        argv: command.argv,
+        env: command.env,
+        workingDir,
+        mounts,
+        ...(command.message !== undefined && { note: command.message }),
+        warnings,
+      };
+    },
+  };
+}
