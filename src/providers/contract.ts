@@ -1,0 +1,76 @@
+import type { Clock } from "../clock.ts";
+import type { EventSink } from "../kube/events.ts";
+import type { LogOptions } from "../kube/logOptions.ts";
+import type { ObjectSource } from "../kube/objectSource.ts";
+import type { PodUpdate } from "../kube/podUpdate.ts";
+import type { Pod, PodRef, PodStatus } from "../kube/types.ts";
+import type { Eviction } from "../kubelet/eviction.ts";
+import type { Logger } from "../telemetry/log.ts";
+
+/** What a Provider is given. It gets nothing else, and never talks to the API server itself. */
+export interface ProviderContext {
+  objects: ObjectSource;
+  events: EventSink;
+  clock: Clock;
+  log: Logger;
+  /** Pushes a status. Cheap, synchronous; the latest one of a pod wins. */
+  report(update: PodUpdate): void;
+}
+
+export interface ProviderCapabilities {
+  exec: boolean;
+  attach: boolean;
+  portForward: boolean;
+  stats: boolean;
+}
+
+/** What the node says of itself on behalf of its Provider. */
+export interface ProviderInfo {
+  /** `local`, `interlink`, `slurm`, `dummy` */
+  name: string;
+  /** `status.nodeInfo.containerRuntimeVersion`, such as `process://0.1.0`. */
+  runtimeVersion: string;
+}
+
+/**
+ * Runs whole pods somewhere. Excluded, and the node's own business: talking to the API server, admission, capacity,
+ * walltime, writing statuses and Events.
+ *
+ * Calls for one pod UID come one after another; calls for different pods come at the same time. All calls are
+ * idempotent by UID. Nothing here waits for a pod to start or to end: what happens is told through `report`.
+ */
+export interface Provider {
+  readonly info: ProviderInfo;
+  capabilities(): ProviderCapabilities;
+  /**
+   * Called once, first: finds what an earlier agent left, follows it again, reports its statuses, and resolves with
+   * those pods as they were recorded. Pods among them that the cluster no longer has are then deleted by the node.
+   */
+  recover(): Promise<Pod[]>;
+  /** Takes the pod in charge. A pod that can't run is reported Failed or Waiting with a reason; it does not reject. */
+  create(pod: Pod): void;
+  /** The pod's object changed (labels, annotations, conditions of others, an object with a shorter grace period). */
+  update(pod: Pod): void;
+  /**
+   * Ends the pod and removes what is left of it, then reports `gone`. Called again with a shorter grace period it
+   * hurries; a longer one is ignored. An unknown pod is reported gone at once.
+   * @param gracePeriodSeconds from the call on; 0 kills at once
+   */
+  delete(pod: Pod, gracePeriodSeconds: number): void;
+  /**
+   * Ends the pod as the node's decision: phase Failed, the given reason and message, the condition DisruptionTarget.
+   * Its files and logs stay until its object is deleted. An unknown pod, or one that has ended: nothing.
+   */
+  evict(uid: string, eviction: Eviction): void;
+  /** The latest status, for reconciling; undefined for a pod that is not here. */
+  get(uid: string): PodStatus | undefined;
+  /** The pods in charge. */
+  list(): Pod[];
+  /**
+   * The container's log as a client reads it.
+   * @throws {HostletError} NotFound: no such pod, container or attempt; the message goes to kubectl
+   */
+  logs(pod: PodRef, container: string, options: LogOptions, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Lets go: closes sockets, timers and watches. Pods run on. Idempotent. */
+  stop(): Promise<void>;
+}

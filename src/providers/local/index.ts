@@ -1,0 +1,193 @@
+import type { Clock } from "../../clock.ts";
+import { HostletError } from "../../errors.ts";
+import type { LogOptions } from "../../kube/logOptions.ts";
+import { type ContainerStatus, type Pod, type PodRef, type PodStatus, podRef } from "../../kube/types.ts";
+import type { KubeletDeps } from "../../kubelet/deps.ts";
+import type { Eviction } from "../../kubelet/eviction.ts";
+import type { PodFiles } from "../../kubelet/podFiles.ts";
+import { type PodStart, PodWorker } from "../../kubelet/podWorker.ts";
+import { WorkQueue } from "../../kubelet/workQueue.ts";
+import type { ContainerExit, ContainerRuntime, RuntimeContainer } from "../../runtimes/contract.ts";
+import type { Provider, ProviderCapabilities, ProviderContext, ProviderInfo } from "../contract.ts";
+
+export interface LocalProviderOptions {
+  context: ProviderContext;
+  runtime: ContainerRuntime;
+  files: PodFiles;
+  preparer: KubeletDeps["preparer"];
+  /** Address of this node, which its pods share. */
+  hostIP: string;
+}
+
+/** The kubelet core as a Provider: turns pods into containers and drives one container runtime. */
+export class LocalProvider implements Provider {
+  readonly info: ProviderInfo;
+  readonly #deps: KubeletDeps;
+  readonly #workers = new Map<string, PodWorker>();
+  /** Containers of pods without a record that can be read, by UID: the pod's own object gives them a worker again. */
+  readonly #unclaimed = new Map<string, RuntimeContainer[]>();
+
+  constructor({ context, runtime, files, preparer, hostIP }: LocalProviderOptions) {
+    this.info = { name: "local", runtimeVersion: `${runtime.name}://${runtime.version}` };
+    const identity = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+    this.#deps = { ...context, runtime, files, preparer, hostIP, identity, queue: new WorkQueue() };
+  }
+
+  capabilities(): ProviderCapabilities {
+    return { exec: false, attach: false, portForward: false, stats: false };
+  }
+
+  async recover(): Promise<Pod[]> {
+    const { runtime, files, log } = this.#deps;
+    const containers = await runtime.recover({ exited: (container) => this.#exited(container) });
+    const byPod = groupByPod(containers);
+    const { records, broken } = files.list();
+    // The newest last: of two pods of one name it has the link, and is the one that its name means.
+    for (const { pod, startedAt, ended } of records.sort((a, b) => a.startedAt - b.startedAt)) {
+      const { uid } = podRef(pod);
+      this.#linkAgain(pod);
+      this.#begin({ pod, startedAt, attempts: byPod.get(uid) ?? [], recorded: true, ...(ended && { ended }) });
+      byPod.delete(uid);
+    }
+    for (const { uid, why } of broken) {
+      log.error({ uid, why }, "the record of a pod can't be read; the pod waits for its object from the API server");
+      if (!byPod.has(uid)) byPod.set(uid, []);
+    }
+    for (const [uid, attempts] of byPod) this.#unclaimed.set(uid, attempts);
+    return this.list();
+  }
+
+  create(pod: Pod): void {
+    const { uid } = podRef(pod);
+    if (this.#workers.has(uid)) {
+      this.update(pod);
+      return;
+    }
+    const attempts = this.#unclaimed.get(uid) ?? lostAttempts(pod, this.#deps.clock);
+    this.#unclaimed.delete(uid);
+    const startedAt = Date.parse(pod.status?.startTime ?? "") || this.#deps.clock.now();
+    this.#begin({ pod, startedAt, attempts, recorded: false });
+  }
+
+  update(pod: Pod): void {
+    const { uid } = podRef(pod);
+    if (this.#unclaimed.has(uid)) this.create(pod);
+    else this.#workers.get(uid)?.update(pod);
+  }
+
+  delete(pod: Pod, gracePeriodSeconds: number): void {
+    const ref = podRef(pod);
+    if (this.#unclaimed.has(ref.uid)) this.create(pod);
+    const worker = this.#workers.get(ref.uid);
+    if (!worker) {
+      this.#deps.report({ pod: ref, status: {}, gone: true });
+      return;
+    }
+    worker.update(pod);
+    worker.delete(gracePeriodSeconds);
+  }
+
+  evict(uid: string, eviction: Eviction): void {
+    this.#workers.get(uid)?.evict(eviction);
+  }
+
+  get(uid: string): PodStatus | undefined {
+    return this.#workers.get(uid)?.status;
+  }
+
+  list(): Pod[] {
+    const unclaimed = [...this.#unclaimed].map(([uid, attempts]) => unknownPod(uid, attempts));
+    return [...unclaimed, ...[...this.#workers.values()].map((worker) => worker.pod)];
+  }
+
+  logs(pod: PodRef, container: string, options: LogOptions, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    const worker = this.#workers.get(pod.uid);
+    if (!worker) throw new HostletError("NotFound", `pod "${pod.name}" not found on this node`);
+    const { id } = worker.logTarget(container, options.previous);
+    return this.#deps.runtime.logs(id, { ...options, previous: false }, signal);
+  }
+
+  async stop(): Promise<void> {
+    this.#deps.queue.stop();
+    for (const worker of this.#workers.values()) worker.stop();
+    await this.#deps.runtime.stop();
+  }
+
+  #exited(container: RuntimeContainer): void {
+    const { podUID, container: name, attempt } = container.id;
+    this.#workers.get(podUID)?.exited(container);
+    const attempts = this.#unclaimed.get(podUID);
+    const index = attempts?.findIndex(({ id }) => id.container === name && id.attempt === attempt) ?? -1;
+    if (attempts && index >= 0) attempts[index] = container;
+  }
+
+  /** An agent that was killed between record and link left a pod that its user can't find. */
+  #linkAgain(pod: Pod): void {
+    try {
+      this.#deps.files.link(pod);
+    } catch (error) {
+      this.#deps.log.warn({ err: error }, "the pod goes on without its link in the pods directory");
+    }
+  }
+
+  #begin(start: PodStart): void {
+    const { uid } = podRef(start.pod);
+    this.#workers.set(uid, new PodWorker(this.#deps, start, () => this.#workers.delete(uid)));
+  }
+}
+
+/** Stands for a pod whose record can't be read: enough to end its containers, should the API server not know it. */
+function unknownPod(uid: string, attempts: RuntimeContainer[]): Pod {
+  const names = new Set(attempts.map((attempt) => attempt.id.container));
+  const containers = [...names].map((name) => ({ name }));
+  return { metadata: { uid, namespace: "unknown", name: uid }, spec: { containers } };
+}
+
+function groupByPod(containers: RuntimeContainer[]): Map<string, RuntimeContainer[]> {
+  const groups = new Map<string, RuntimeContainer[]>();
+  for (const container of containers) {
+    const group = groups.get(container.id.podUID);
+    if (group) group.push(container);
+    else groups.set(container.id.podUID, [container]);
+  }
+  return groups;
+}
+
+/**
+ * Containers that the cluster saw running and of which nothing is left here (the state directory was lost): they ended,
+ * nobody knows how. Under restartPolicy Never they must not run a second time.
+ */
+function lostAttempts(pod: Pod, clock: Clock): RuntimeContainer[] {
+  const statuses: ContainerStatus[] = [
+    ...(pod.status?.initContainerStatuses ?? []),
+    ...(pod.status?.containerStatuses ?? []),
+  ];
+  return statuses
+    .filter((status) => status.containerID)
+    .map((status) => ({
+      id: { podUID: podRef(pod).uid, container: status.name, attempt: status.restartCount },
+      restartCount: status.restartCount,
+      containerID: status.containerID!,
+      exit: knownExit(status, clock) ?? {
+        exitCode: 137,
+        reason: "ContainerStatusUnknown",
+        message: "Nothing is known on the node of a container that had been started",
+        finishedAt: clock.now(),
+      },
+    }));
+}
+
+/** How the container ended, where the cluster knows; one that waits for its restart has it as its last state. */
+function knownExit({ state, lastState }: ContainerStatus, clock: Clock): ContainerExit | undefined {
+  const known = state?.terminated ?? (state?.waiting && lastState?.terminated);
+  if (!known) return undefined;
+  const { exitCode, signal, reason = "Error", message, startedAt, finishedAt } = known;
+  return {
+    exitCode,
+    reason,
+    ...(signal !== undefined && { signal }),
+    ...(message !== undefined && { message }),
+    ...(startedAt !== undefined && { startedAt: Date.parse(startedAt) }),
+    finishedAt: Date.parse(finishedAt ?? "") || clock.now(),
+  };
+}

@@ -1,0 +1,155 @@
+import { onAbort } from "../../../kube/abort.ts";
+import type { LogOptions } from "../../../kube/logOptions.ts";
+import type {
+  ContainerExit,
+  ContainerID,
+  ContainerRuntime,
+  ContainerRuntimeCallbacks,
+  ContainerSpec,
+  RuntimeContainer,
+} from "../../../runtimes/contract.ts";
+import type { ManualClock } from "../../../testing/manualClock.ts";
+
+export interface FakeContainer {
+  container: RuntimeContainer;
+  spec: ContainerSpec;
+  /** Signals and kills, in order: `15`, `kill`. */
+  told: string[];
+}
+
+/**
+ * What outlives an agent: the containers themselves. A command that ends in `exit 3` ends at once, any other runs until it
+ * is signalled or told to end; `echo` and a word is its log.
+ */
+export class FakeHost {
+  readonly clock: Pick<ManualClock, "now">;
+  readonly containers: FakeContainer[] = [];
+  /** `name#attempt`, in the order of the starts. */
+  readonly starts: string[] = [];
+  /** `name#attempt` and what it was told, in order. */
+  readonly signals: string[] = [];
+  readonly removed: string[] = [];
+  /** Containers that do not end on SIGTERM. */
+  readonly deaf = new Set<string>();
+  /** Awaited in each start, before the container runs. */
+  onStart: (spec: ContainerSpec) => Promise<void> | void = () => {};
+  onKill: (id: ContainerID) => Promise<void> | void = () => {};
+  onRemove: (id: ContainerID) => Promise<void> | void = () => {};
+  callbacks: ContainerRuntimeCallbacks | undefined;
+
+  constructor(clock: Pick<ManualClock, "now">) {
+    this.clock = clock;
+  }
+
+  /** The latest start of a container of this name. */
+  find(name: string): FakeContainer {
+    const found = this.containers.findLast((c) => c.container.id.container === name);
+    if (!found) throw new Error(`no container ${name} was started`);
+    return found;
+  }
+
+  /** Ends the latest start of the container; an agent that is there is told. */
+  exit(name: string, exitCode: number, signal?: number): void {
+    this.end(this.find(name), {
+      exitCode,
+      ...(signal !== undefined && { signal }),
+      reason: exitCode === 0 ? "Completed" : "Error",
+      finishedAt: this.clock.now(),
+    });
+  }
+
+  end(found: FakeContainer, exit: ContainerExit): void {
+    const { container } = found;
+    if (container.exit) return;
+    const startedAt = container.startedAt;
+    found.container = { ...container, exit: { ...exit, ...(startedAt !== undefined && { startedAt }) } };
+    this.callbacks?.exited(found.container as RuntimeContainer & { exit: ContainerExit });
+  }
+}
+
+export const keyOf = (id: ContainerID): string => `${id.container}#${id.attempt}`;
+
+/** A ContainerRuntime in memory. A new one over the same host is what a restarted agent has. */
+export class FakeRuntime implements ContainerRuntime {
+  readonly name = "fake";
+  readonly version = "1";
+  readonly #host: FakeHost;
+  readonly #callbacks: { current?: ContainerRuntimeCallbacks } = {};
+
+  constructor(host: FakeHost) {
+    this.#host = host;
+  }
+
+  async recover(callbacks: ContainerRuntimeCallbacks): Promise<RuntimeContainer[]> {
+    this.#callbacks.current = callbacks;
+    this.#host.callbacks = callbacks;
+    return this.#host.containers.map((c) => c.container);
+  }
+
+  async start(spec: ContainerSpec): Promise<RuntimeContainer> {
+    await this.#host.onStart(spec);
+    const { id, restartCount, argv } = spec;
+    if (this.#find(id)) throw new Error(`attempt ${keyOf(id)} is started twice`);
+    this.#host.starts.push(keyOf(id));
+    const startedAt = this.#host.clock.now();
+    const containerID = `fake://${id.podUID}/${id.container}/${id.attempt}`;
+    const found: FakeContainer = { spec, told: [], container: { id, restartCount, containerID, startedAt } };
+    this.#host.containers.push(found);
+    const { container } = found;
+    const code = /\bexit (\d+)$/.exec(argv.join(" "))?.[1];
+    if (code !== undefined) setImmediate(() => this.#exit(id, Number(code)));
+    return container;
+  }
+
+  async signal(id: ContainerID, signal: number): Promise<void> {
+    this.#tell(id, String(signal));
+    if (!this.#host.deaf.has(id.container)) setImmediate(() => this.#exit(id, 128 + signal, signal));
+  }
+
+  async kill(id: ContainerID): Promise<void> {
+    this.#tell(id, "kill");
+    await this.#host.onKill(id);
+    setImmediate(() => this.#exit(id, 137, 9));
+  }
+
+  async remove(id: ContainerID): Promise<void> {
+    await this.#host.onRemove(id);
+    const index = this.#host.containers.findIndex((c) => isSame(c.container.id, id));
+    if (index < 0) return;
+    if (!this.#host.containers[index]!.container.exit) throw new Error(`${keyOf(id)} still runs`);
+    this.#host.containers.splice(index, 1);
+    this.#host.removed.push(keyOf(id));
+  }
+
+  async *logs(id: ContainerID, options: LogOptions, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    const said = /\becho (\w+)/.exec(this.#find(id)?.spec.argv.join(" ") ?? "")?.[1];
+    yield Buffer.from(`${said ?? `log of ${keyOf(id)}`}\n`);
+    if (!options.follow || this.#find(id)?.container.exit) return;
+    await new Promise<void>((resolve) => onAbort(signal, resolve));
+  }
+
+  async stop(): Promise<void> {
+    if (this.#host.callbacks === this.#callbacks.current) this.#host.callbacks = undefined;
+  }
+
+  #find(id: ContainerID): FakeContainer | undefined {
+    return this.#host.containers.find((c) => isSame(c.container.id, id));
+  }
+
+  #tell(id: ContainerID, what: string): void {
+    this.#find(id)?.told.push(what);
+    this.#host.signals.push(`${keyOf(id)} ${what}`);
+  }
+
+  #exit(id: ContainerID, exitCode: number, signal?: number): void {
+    const found = this.#find(id);
+    if (!found) return;
+    const reason = exitCode === 0 ? "Completed" : "Error";
+    const finishedAt = this.#host.clock.now();
+    this.#host.end(found, { exitCode, reason, finishedAt, ...(signal !== undefined && { signal }) });
+  }
+}
+
+function isSame(a: ContainerID, b: ContainerID): boolean {
+  return a.podUID === b.podUID && a.container === b.container && a.attempt === b.attempt;
+}
