@@ -1,0 +1,207 @@
+import type { Clock } from "../clock.ts";
+import type { NodeConfig } from "../config/nodeConfig.ts";
+import { unlessAborted } from "../kube/abort.ts";
+import type { KubeClient } from "../kube/client.ts";
+import { paths } from "../kube/paths.ts";
+import { reflect } from "../kube/reflector.ts";
+import type { Node, Pod } from "../kube/types.ts";
+import { PodFiles } from "../kubelet/podFiles.ts";
+import { createPreparer } from "../kubelet/preparer.ts";
+import type { ProviderContext } from "../providers/contract.ts";
+import { LocalProvider } from "../providers/local/index.ts";
+import { plainLauncher } from "../runtimes/process/launchers/plain.ts";
+import { createProcessRuntime } from "../runtimes/process/runtime.ts";
+import { startKubeletServer } from "../server/kubeletServer.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { createApiObjects } from "./apiObjects.ts";
+import { PodDispatcher } from "./dispatcher.ts";
+import { type DrainCause, Drainer } from "./drainer.ts";
+import { createEventRecorder } from "./events/recorder.ts";
+import { agentID } from "./leaseGuard.ts";
+import { nodeAddress } from "./nodeAddress.ts";
+import type { AgentIdentityKind } from "./nodeLabels.ts";
+import { nodeResources, readHostFacts } from "./nodeObject.ts";
+import { Registration } from "./registration.ts";
+import { serverAway } from "./serverAway.ts";
+import { lockStateDir } from "./stateLock.ts";
+import { StatusWriter } from "./statusWriter.ts";
+import { type Walltime, walltimeLabels, walltimeLabelsEveryMs } from "./walltime.ts";
+
+export interface AgentOptions {
+  client: KubeClient;
+  config: NodeConfig;
+  /** PEM: the kubelet API's certificate and key, and the CA of its clients. */
+  serving: { cert: string; key: string; clientCa: string };
+  /** Who `client` is for the API server. @default "other" */
+  identity?: AgentIdentityKind;
+  walltime?: Walltime;
+  /** Namespaces whose pods this node takes. @default all */
+  allowNamespaces?: string[];
+  log: Logger;
+  clock: Clock;
+  /** Gives up waiting for the cluster. */
+  signal?: AbortSignal;
+}
+
+export interface Agent {
+  readonly nodeName: string;
+  /** Where the kubelet API listens. */
+  readonly port: number;
+  /** Pods in charge now. */
+  podCount(): number;
+  /**
+   * Cordons the node and ends its pods as a kubelet's graceful shutdown does: Failed, `Terminated`, DisruptionTarget. Each has
+   * its own grace period, but no more than `leftMs` in all. Resolves when all have ended and the cluster knows it, or
+   * when the time is up.
+   */
+  drain(cause: DrainCause, leftMs: number): Promise<void>;
+  /** Removes the Node object, where the identity may. */
+  removeNode(): Promise<void>;
+  /** Leaves; pods run on for the next agent. What is known is written first, for as long as `flushMs` allows. Idempotent. */
+  stop(flushMs?: number): Promise<void>;
+}
+
+/**
+ * Everything that a node is, put together: found again what ran, registered, watching. Resolves when the Node is Ready.
+ * @throws {HostletError} StateLocked, ListenFailed, NodeNameTaken, RuntimeUnavailable
+ */
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const { client, config, serving, log, clock, identity = "other", walltime, allowNamespaces } = options;
+  const abort = new AbortController();
+  const lock = lockStateDir(config.stateDir);
+  const undo: (() => Promise<void> | void)[] = [() => lock.release()];
+  const stopAll = async () => {
+    abort.abort();
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  const onAbort = () => abort.abort(options.signal?.reason);
+  options.signal?.addEventListener("abort", onAbort, { once: true });
+  // Only the start can be given up: pods may be ended afterwards, and the cluster is to hear of it.
+  const started = () => options.signal?.removeEventListener("abort", onAbort);
+
+  try {
+    const facts = readHostFacts();
+    const ip = config.nodeIP ?? (await nodeAddress(client.server));
+    const events = createEventRecorder({ client, clock, log, host: config.nodeName });
+    undo.push(() => events.stop());
+    const writer = new StatusWriter({ client, clock, log });
+    undo.push(() => writer.stop());
+    const objects = createApiObjects({ client, clock, log });
+    const context: ProviderContext = {
+      objects,
+      events,
+      clock,
+      log,
+      report(update) {
+        dispatcher.report(update);
+        drainer.look();
+      },
+    };
+    const runtime = createProcessRuntime({
+      stateDir: config.stateDir,
+      launcher: plainLauncher,
+      log,
+      clock,
+      logLimits: { maxBytes: config.containerLogMaxSize, maxFiles: config.containerLogMaxFiles },
+    });
+    const provider = new LocalProvider({
+      context,
+      runtime,
+      files: new PodFiles({ stateDir: config.stateDir, podsDir: config.podsDir, layout: config.pathLayout }),
+      preparer: createPreparer({ config, objects, clock, hostIP: ip, allocatable: nodeResources(config, facts) }),
+      hostIP: ip,
+    });
+    undo.push(() => provider.stop());
+    const drainer = new Drainer({ provider, clock });
+    const dispatcher = new PodDispatcher({
+      provider,
+      writer,
+      accepts: (pod) => allowNamespaces?.includes(pod.metadata?.namespace ?? "") ?? true,
+      created: (pod) => drainer.admit(pod),
+    });
+    dispatcher.recovered(await provider.recover());
+
+    const server = await startKubeletServer({
+      host: ip === "127.0.0.1" ? ip : "0.0.0.0",
+      port: config.kubeletPort,
+      ...serving,
+      provider,
+      log,
+    });
+    undo.push(() => server.stop());
+
+    const registration = new Registration({
+      client,
+      config,
+      identity,
+      agentID: agentID(config.stateDir),
+      ...(walltime && {
+        changingLabels: (now: number) => walltimeLabels(walltime, now),
+        labelsEveryMs: walltimeLabelsEveryMs(walltime),
+      }),
+      facts,
+      ip,
+      port: server.port,
+      runtimeVersion: provider.info.runtimeVersion,
+      clock,
+      log,
+      signal: abort.signal,
+    });
+    await registration.start();
+    const watching = reflect<Pod>({
+      client,
+      path: paths.pods(),
+      query: { fieldSelector: `spec.nodeName=${config.nodeName}` },
+      onSync: (pods) => dispatcher.sync(pods),
+      onEvent: (type, pod) => (type === "DELETED" ? dispatcher.removed(pod) : dispatcher.changed(pod)),
+      backoff: serverAway,
+      log,
+      clock,
+      signal: abort.signal,
+    });
+    undo.push(() => watching.catch(() => {}));
+    const watchingSelf = reflect<Node>({
+      client,
+      path: paths.nodes(),
+      query: { fieldSelector: `metadata.name=${config.nodeName}` },
+      onSync: ([node]) => registration.observe(node),
+      onEvent: (type, node) => registration.observe(type === "DELETED" ? undefined : node),
+      backoff: serverAway,
+      log,
+      clock,
+      signal: abort.signal,
+    });
+    undo.push(() => watchingSelf.catch(() => {}));
+    started();
+    log.info({ node: config.nodeName, port: server.port }, "the node is ready");
+
+    let stopping: Promise<void> | undefined;
+    return {
+      nodeName: config.nodeName,
+      port: server.port,
+      podCount: () => provider.list().length,
+      async drain(cause, leftMs) {
+        const deadline = AbortSignal.any([abort.signal, AbortSignal.timeout(Math.max(1, leftMs))]);
+        // Pods are ended whether or not the cluster can be told.
+        const cordoned = registration.cordon(cause.reason, cause.message).catch((error) => {
+          log.warn({ err: error }, "the node could not be cordoned");
+        });
+        await drainer.drain(cause, leftMs, deadline);
+        await Promise.all([unlessAborted(cordoned, deadline).catch(() => {}), writer.flush(deadline)]);
+      },
+      removeNode: () => registration.remove(),
+      stop(flushMs = 2000) {
+        stopping ??= (async () => {
+          const flush = AbortSignal.timeout(flushMs);
+          await Promise.all([writer.flush(flush), events.flush(flushMs), registration.release().catch(() => {})]);
+          await stopAll();
+        })();
+        return stopping;
+      },
+    };
+  } catch (error) {
+    started();
+    await stopAll();
+    throw error;
+  }
+}
