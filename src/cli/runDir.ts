@@ -1,0 +1,67 @@
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { HostletError } from "../errors.ts";
+import { lockStateDir, type StateLock } from "../node/stateLock.ts";
+
+export interface RunDir {
+  path: string;
+  /** Leaves the directory, and keeps it from being taken up by another run. */
+  keep(): Promise<void>;
+  /** Lets go of the directory: the next run takes it up, with what is still in it. */
+  leave(): void;
+  /** Removes the directory. */
+  remove(): Promise<void>;
+}
+
+const keptMark = "kept";
+
+/**
+ * A directory for one run below `base`, locked. One that a run left which was killed is taken up again: the node finds in it what is
+ * left of that run's pods, learns that the cluster has them no more, and ends and removes them.
+ * @throws {HostletError} ConfigInvalid where it can't be written
+ */
+export async function openRunDir(base: string): Promise<RunDir> {
+  for (const id of await left(base)) {
+    const path = join(base, id);
+    const lock = tryLock(path);
+    if (lock) return runDir(path, lock);
+  }
+  for (;;) {
+    const path = join(base, randomBytes(4).toString("hex"));
+    const lock = tryLock(path);
+    if (lock) return runDir(path, lock);
+  }
+}
+
+function runDir(path: string, lock: StateLock): RunDir {
+  return {
+    path,
+    async keep() {
+      await writeFile(join(path, keptMark), "");
+      lock.release();
+    },
+    leave: () => lock.release(),
+    remove: () => rm(path, { recursive: true, force: true }),
+  };
+}
+
+async function left(base: string): Promise<string[]> {
+  const names = await readdir(base).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return [];
+    throw new HostletError("ConfigInvalid", `${base}: ${error.message}; choose another directory with --state-dir`, {
+      cause: error,
+    });
+  });
+  return names.filter((name) => /^[0-9a-f]{8}$/.test(name) && !existsSync(join(base, name, keptMark)));
+}
+
+function tryLock(path: string): StateLock | undefined {
+  try {
+    return lockStateDir(path);
+  } catch (error) {
+    if (error instanceof HostletError && error.code === "StateLocked") return undefined;
+    throw error;
+  }
+}
