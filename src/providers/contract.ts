@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import type { Clock } from "../clock.ts";
 import type { EventSink } from "../kube/events.ts";
 import type { LogOptions } from "../kube/logOptions.ts";
@@ -5,6 +6,8 @@ import type { ObjectSource } from "../kube/objectSource.ts";
 import type { PodUpdate } from "../kube/podUpdate.ts";
 import type { Pod, PodRef, PodStatus } from "../kube/types.ts";
 import type { Eviction } from "../kubelet/eviction.ts";
+import type { ContainerStats } from "../runtimes/contract.ts";
+import type { AttachRequest, ContainerStreams, ExecRequest } from "../runtimes/streams.ts";
 import type { Logger } from "../telemetry/log.ts";
 
 /** What a Provider is given. It gets nothing else, and never talks to the API server itself. */
@@ -17,11 +20,22 @@ export interface ProviderContext {
   report(update: PodUpdate): void;
 }
 
+/** True, or the sentence that tells a user why not (the kubelet API answers 501 with it). */
+export type Ability = true | string;
+
 export interface ProviderCapabilities {
-  exec: boolean;
-  attach: boolean;
-  portForward: boolean;
-  stats: boolean;
+  exec: Ability;
+  attach: Ability;
+  portForward: Ability;
+  stats: Ability;
+}
+
+/** What a pod uses: its containers, and their sum where that can be told better than by adding. */
+export interface PodStats {
+  pod: PodRef;
+  containers: (Omit<ContainerStats, "id"> & { name: string })[];
+  /** Of the volumes whose use can be read. */
+  volumes?: { name: string; usedBytes: number }[];
 }
 
 /** What the node says of itself on behalf of its Provider. */
@@ -71,6 +85,20 @@ export interface Provider {
    * @throws {HostletError} NotFound: no such pod, container or attempt; the message goes to kubectl
    */
   logs(pod: PodRef, container: string, options: LogOptions, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /**
+   * Present where `capabilities()` says so, as the three below. Runs a command in a running container.
+   * @throws {HostletError} NotFound, NotSupported
+   */
+  exec?(pod: PodRef, container: string, request: ExecRequest, signal: AbortSignal): Promise<ContainerStreams>;
+  /** @throws {HostletError} NotFound, NotSupported */
+  attach?(pod: PodRef, container: string, request: AttachRequest, signal: AbortSignal): Promise<ContainerStreams>;
+  /**
+   * A connection to a port of the pod, on loopback of its network.
+   * @throws {HostletError} NotFound; or ConnectionRefused and the like, as a plain error with the port in its message
+   */
+  portForward?(pod: PodRef, port: number, signal: AbortSignal): Promise<Duplex>;
+  /** What every pod uses, in one pass. */
+  stats?(): Promise<PodStats[]>;
   /** Lets go: closes sockets, timers and watches. Pods run on. Idempotent. */
   stop(): Promise<void>;
 }

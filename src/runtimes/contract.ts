@@ -1,4 +1,6 @@
 import type { LogOptions } from "../kube/logOptions.ts";
+import type { ImageService, RuntimeImage } from "./images.ts";
+import type { AttachRequest, ContainerStreams, ExecRequest } from "./streams.ts";
 
 /** One start of one container. `attempt` counts from 0, grows with each start and is never used twice for a pod UID. */
 export interface ContainerID {
@@ -18,6 +20,28 @@ export interface ContainerMount {
   readOnly: boolean;
 }
 
+/** Who a container's processes are and what they may. What is absent is as the agent has it. */
+export interface ContainerSecurity {
+  uid?: number;
+  gid?: number;
+  /** All supplementary groups; replaces those of the agent. */
+  groups?: number[];
+  /** As Kubernetes names them, without `CAP_`; `ALL` for all. */
+  capabilities?: { add: string[]; drop: string[] };
+  /** no_new_privs: `allowPrivilegeEscalation: false` */
+  noNewPrivileges?: boolean;
+  privileged?: boolean;
+  readOnlyRootFilesystem?: boolean;
+}
+
+/** Requests and limits in the units of the kernel. Absent: none. */
+export interface ContainerResources {
+  cpuRequestMillis?: number;
+  cpuLimitMillis?: number;
+  memoryRequestBytes?: number;
+  memoryLimitBytes?: number;
+}
+
 export interface ContainerSpec {
   id: ContainerID;
   namespace: string;
@@ -34,7 +58,30 @@ export interface ContainerSpec {
   dir: string;
   mounts: ContainerMount[];
   stdin: boolean;
+  /** Standard input ends when the first who attached to it lets go. */
+  stdinOnce?: boolean;
   tty: boolean;
+  security?: ContainerSecurity;
+  resources?: ContainerResources;
+  /** Of a runtime with images of its own. */
+  image?: RuntimeImage;
+}
+
+/** What a container uses, over its whole tree of processes. Counters never run backwards while it runs. */
+export interface ContainerStats {
+  id: ContainerID;
+  /** When it was read. ms since the epoch */
+  time: number;
+  startedAt?: number;
+  /** CPU time, of children that have ended too. */
+  cpuNanoseconds?: number;
+  /** What the kernel can't take back without harm; from /proc: resident without shared files. */
+  memoryWorkingSetBytes?: number;
+  memoryRssBytes?: number;
+  memoryUsageBytes?: number;
+  processes?: number;
+  /** Of its log files. */
+  logBytes?: number;
 }
 
 export interface ContainerExit {
@@ -93,6 +140,21 @@ export interface ContainerRuntime {
   remove(id: ContainerID): Promise<void>;
   /** @throws {HostletError} NotFound */
   logs(id: ContainerID, options: LogOptions, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /**
+   * Runs a command in a running container: with its environment, user, working directory, and in its sandbox. It is
+   * ended with `signal`. Absent: the runtime can't.
+   * @throws {HostletError} NotFound: it does not run; NotSupported, with a sentence that says why
+   */
+  exec?(id: ContainerID, request: ExecRequest, signal: AbortSignal): Promise<ContainerStreams>;
+  /**
+   * Joins the main process of a running container: its output from now on, and its standard input. Absent: the runtime can't.
+   * @throws {HostletError} NotFound: it does not run; NotSupported
+   */
+  attach?(id: ContainerID, request: AttachRequest, signal: AbortSignal): Promise<ContainerStreams>;
+  /** What every running container uses, in one pass. Absent: the runtime can't tell. */
+  stats?(): Promise<ContainerStats[]>;
+  /** Absent: a container's `image` only names what of the host is run. */
+  readonly images?: ImageService;
   /** Lets go of everything; containers run on. Idempotent. */
   stop(): Promise<void>;
 }

@@ -34,7 +34,8 @@ export class LocalProvider implements Provider {
   }
 
   capabilities(): ProviderCapabilities {
-    return { exec: false, attach: false, portForward: false, stats: false };
+    const not = "this version of hostlet can't do it yet";
+    return { exec: not, attach: not, portForward: not, stats: not };
   }
 
   async recover(): Promise<Pod[]> {
