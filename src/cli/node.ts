@@ -31,6 +31,8 @@ export interface NodeCommandFlags extends AccessFlags, Partial<Record<keyof Node
 
 const configKeys = [
   "nodeName",
+  "provider",
+  "runtime",
   "podsDir",
   "stateDir",
   "pathLayout",

@@ -124,6 +124,8 @@ function clusterNodeOptions(command: Command): Command {
     .option("--walltime-margin <duration>", "how long before the end; default: 30s, at most a quarter of the time")
     .option("--drain-on-exit", "end the pods when stopped; otherwise they run on for the next agent")
     .option("--on-exit <what>", "delete-node: remove the Node when leaving, where the identity may")
+    .option("--provider <provider>", "what runs whole pods: local; default: local")
+    .option("--runtime <runtime>", "what runs the containers of provider local: process; default: process")
     .option("--startup-timeout <duration>", "give up when the cluster can't be reached; default: wait for ever")
     .option("--compat", "the habits of virtual-kubelet-cmd: ~ and $HOME in env, one-line commands by bash -c")
     .option("--pods-dir <dir>", "where the pods' directories are found; default: ~/.hostlet/pods")

@@ -56,6 +56,8 @@ export function defaultNodeName(host: string): string {
 function defaults(home: string): NodeConfig {
   return {
     nodeName: defaultNodeName(hostname()),
+    provider: "local",
+    runtime: "process",
     podsDir: join(home, ".hostlet/pods"),
     stateDir: join(home, ".hostlet/state"),
     pathLayout: "namespace",

@@ -12,6 +12,16 @@ export interface NodeConfig {
    */
   nodeName: string;
   /**
+   * What runs whole pods. `local`: this host, by way of `runtime`.
+   * @default local
+   */
+  provider: "local";
+  /**
+   * What runs the containers of the provider `local`. `process`: plain processes.
+   * @default process
+   */
+  runtime: "process";
+  /**
    * Where a pod's directories are found: `<podsDir>/<namespace>/<pod>`.
    * @default ~/.hostlet/pods
    */

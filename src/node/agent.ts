@@ -5,15 +5,11 @@ import type { KubeClient } from "../kube/client.ts";
 import { paths } from "../kube/paths.ts";
 import { reflect } from "../kube/reflector.ts";
 import type { Node, Pod } from "../kube/types.ts";
-import { PodFiles } from "../kubelet/podFiles.ts";
-import { createPreparer } from "../kubelet/preparer.ts";
 import type { ProviderContext } from "../providers/contract.ts";
-import { LocalProvider } from "../providers/local/index.ts";
-import { plainLauncher } from "../runtimes/process/launchers/plain.ts";
-import { createProcessRuntime } from "../runtimes/process/runtime.ts";
 import { startKubeletServer } from "../server/kubeletServer.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { createApiObjects } from "./apiObjects.ts";
+import { createProvider } from "./createProvider.ts";
 import { PodDispatcher } from "./dispatcher.ts";
 import { type DrainCause, Drainer } from "./drainer.ts";
 import { createEventRecorder } from "./events/recorder.ts";
@@ -97,20 +93,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         drainer.look();
       },
     };
-    const runtime = createProcessRuntime({
-      stateDir: config.stateDir,
-      launcher: plainLauncher,
-      log,
-      clock,
-      logLimits: { maxBytes: config.containerLogMaxSize, maxFiles: config.containerLogMaxFiles },
-    });
-    const provider = new LocalProvider({
-      context,
-      runtime,
-      files: new PodFiles({ stateDir: config.stateDir, podsDir: config.podsDir, layout: config.pathLayout }),
-      preparer: createPreparer({ config, objects, clock, hostIP: ip, allocatable: nodeResources(config, facts) }),
-      hostIP: ip,
-    });
+    const provider = createProvider({ config, context, hostIP: ip, allocatable: nodeResources(config, facts) });
     undo.push(() => provider.stop());
     const drainer = new Drainer({ provider, clock });
     const dispatcher = new PodDispatcher({

@@ -4,6 +4,8 @@ import type { HostFacts } from "../nodeObject.ts";
 /** What registration and the Node's object read of a configuration. */
 export function testConfig(changes: Partial<NodeConfig> = {}): NodeConfig {
   return {
+    provider: "local",
+    runtime: "process",
     nodeName: "n1",
     podsDir: "/nonexistent/pods",
     stateDir: "/nonexistent/state",

@@ -1,0 +1,51 @@
+import type { NodeConfig } from "../config/nodeConfig.ts";
+import type { Allocatable } from "../kubelet/env/resourceField.ts";
+import { PodFiles } from "../kubelet/podFiles.ts";
+import { createPreparer } from "../kubelet/preparer.ts";
+import type { Provider, ProviderContext } from "../providers/contract.ts";
+import { LocalProvider } from "../providers/local/index.ts";
+import type { ContainerRuntime } from "../runtimes/contract.ts";
+import { plainLauncher } from "../runtimes/process/launchers/plain.ts";
+import { createProcessRuntime } from "../runtimes/process/runtime.ts";
+
+export interface ProviderOptions {
+  config: NodeConfig;
+  context: ProviderContext;
+  /** Address of this node. */
+  hostIP: string;
+  /** What the node has for pods. */
+  allocatable: Allocatable;
+}
+
+/** The Provider that the configuration names, with what it drives. */
+export function createProvider(options: ProviderOptions): Provider {
+  const { config } = options;
+  switch (config.provider) {
+    case "local":
+      return createLocalProvider(options);
+  }
+}
+
+function createLocalProvider({ config, context, hostIP, allocatable }: ProviderOptions): Provider {
+  const { objects, clock } = context;
+  return new LocalProvider({
+    context,
+    runtime: createRuntime(config, context),
+    files: new PodFiles({ stateDir: config.stateDir, podsDir: config.podsDir, layout: config.pathLayout }),
+    preparer: createPreparer({ config, objects, clock, hostIP, allocatable }),
+    hostIP,
+  });
+}
+
+function createRuntime(config: NodeConfig, { log, clock }: ProviderContext): ContainerRuntime {
+  switch (config.runtime) {
+    case "process":
+      return createProcessRuntime({
+        stateDir: config.stateDir,
+        launcher: plainLauncher,
+        log,
+        clock,
+        logLimits: { maxBytes: config.containerLogMaxSize, maxFiles: config.containerLogMaxFiles },
+      });
+  }
+}
