@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { readdir, rm, writeFile } from "node:fs/promises";
+import { readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { HostletError } from "../errors.ts";
 import { lockStateDir, type StateLock } from "../node/stateLock.ts";
@@ -16,6 +16,7 @@ export interface RunDir {
 }
 
 const keptMark = "kept";
+const removedMark = ".removed";
 
 /**
  * A directory for one run below `base`, locked. One that a run left which was killed is taken up again: the node finds in it what is
@@ -23,7 +24,12 @@ const keptMark = "kept";
  * @throws {HostletError} ConfigInvalid where it can't be written
  */
 export async function openRunDir(base: string): Promise<RunDir> {
-  for (const id of await left(base)) {
+  const names = await namesIn(base);
+  // Of a run that was killed while it cleaned up. One that still does it may be quicker.
+  for (const name of names.filter((name) => name.endsWith(removedMark))) {
+    await rm(join(base, name), { recursive: true, force: true }).catch(() => {});
+  }
+  for (const id of names.filter((name) => isLeft(base, name))) {
     const path = join(base, id);
     const lock = tryLock(path);
     if (lock) return runDir(path, lock);
@@ -43,18 +49,26 @@ function runDir(path: string, lock: StateLock): RunDir {
       lock.release();
     },
     leave: () => lock.release(),
-    remove: () => rm(path, { recursive: true, force: true }),
+    async remove() {
+      // Without its name first: another run would take up a directory whose lock is already away, and lose its files.
+      const removed = `${path}.${randomBytes(4).toString("hex")}${removedMark}`;
+      await rename(path, removed);
+      await rm(removed, { recursive: true, force: true });
+    },
   };
 }
 
-async function left(base: string): Promise<string[]> {
-  const names = await readdir(base).catch((error: NodeJS.ErrnoException) => {
+async function namesIn(base: string): Promise<string[]> {
+  return await readdir(base).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT" || error.code === "ENOTDIR") return [];
     throw new HostletError("ConfigInvalid", `${base}: ${error.message}; choose another directory with --state-dir`, {
       cause: error,
     });
   });
-  return names.filter((name) => /^[0-9a-f]{8}$/.test(name) && !existsSync(join(base, name, keptMark)));
+}
+
+function isLeft(base: string, name: string): boolean {
+  return /^[0-9a-f]{8}$/.test(name) && !existsSync(join(base, name, keptMark));
 }
 
 function tryLock(path: string): StateLock | undefined {

@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { ApiError } from "../../src/kube/apiError.ts";
 import { paths } from "../../src/kube/paths.ts";
 import type { Pod, PodSpec } from "../../src/kube/types.ts";
 import { until } from "./support/node.ts";
@@ -103,10 +104,15 @@ afterEach(async () => {
 async function endPods(): Promise<void> {
   const { items } = await home.client.list<Pod>(paths.pods("default"));
   for (const { metadata } of items) {
-    await home.client.delete(paths.pods("default", metadata!.name!), { gracePeriodSeconds: 0 });
+    // One that was being deleted already may be gone by now.
+    await home.client.delete(paths.pods("default", metadata!.name!), { gracePeriodSeconds: 0 }).catch(unlessNotFound);
   }
   const left = () => readdirSync(join(home.dir, ".hostlet/state/pods"));
   await until(() => left().length === 0, "something of a pod is left");
+}
+
+function unlessNotFound(error: unknown): void {
+  if (!(error instanceof ApiError && error.code === 404)) throw error;
 }
 
 /** In a process group of its own: the script's child is the agent. */
