@@ -1,17 +1,13 @@
-import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
-import type { AddressInfo } from "node:net";
-import { finished } from "node:stream/promises";
-import type { TLSSocket } from "node:tls";
-import findMyWay from "find-my-way";
+import type { AddressInfo, Socket } from "node:net";
 import { HostletError } from "../errors.ts";
-import { type Pod, podRef } from "../kube/types.ts";
-import type { Provider } from "../providers/contract.ts";
-import type { Logger } from "../telemetry/log.ts";
-import { parseLogQuery } from "./logQuery.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { certificateGuard } from "./guard/guard.ts";
+import type { RouteDeps } from "./route.ts";
+import { routes } from "./routes/index.ts";
 
-export interface KubeletServerOptions {
+export interface KubeletServerOptions extends RouteDeps {
   host: string;
   /** 0: any that is free */
   port: number;
@@ -20,8 +16,6 @@ export interface KubeletServerOptions {
   key: string;
   /** PEM; clients must show a certificate that this CA signed. */
   clientCa: string;
-  provider: Provider;
-  log: Logger;
 }
 
 export interface KubeletServer {
@@ -41,32 +35,13 @@ const maxConnections = 1000;
  * @throws {HostletError} ListenFailed
  */
 export async function startKubeletServer(options: KubeletServerOptions): Promise<KubeletServer> {
-  const { provider, log } = options;
-  const router = findMyWay({ ignoreTrailingSlash: true });
-  const abort = new AbortController();
-
-  router.on("GET", "/healthz", (_request, response) => answer(response, 200, "ok"));
-  router.on("GET", "/containerLogs/:namespace/:pod/:container", (request, response, params) => {
-    const { namespace = "", pod: name = "", container = "" } = params;
-    void respond(response, log, abort.signal, async (signal) => {
-      const query = new URL(request.url ?? "/", "https://kubelet").searchParams;
-      const logOptions = parseLogQuery(query);
-      const pod = findPod(provider, namespace, name, query.get("podUID") ?? undefined);
-      const chunks = provider.logs(podRef(pod), container, logOptions, signal);
-      response.setHeader("content-type", "text/plain");
-      for await (const chunk of chunks) {
-        if (!response.write(chunk) && !response.destroyed) await once(response, "drain", { signal });
-      }
-      response.end();
-    });
-  });
-
+  const dispatcher = new Dispatcher({ routes: routes(options), guard: certificateGuard, log: options.log });
   const server = createServer({
     cert: options.cert,
     key: options.key,
     ca: options.clientCa,
     requestCert: true,
-    // Refused below, with an answer that says so: a handshake that fails tells a user nothing.
+    // Refused by the guard, with an answer that says so: a handshake that fails tells a user nothing.
     rejectUnauthorized: false,
     minVersion: "TLSv1.2",
   });
@@ -74,15 +49,10 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
   server.keepAliveTimeout = idleTimeoutMs;
   server.maxConnections = maxConnections;
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
-    if (!(request.socket as TLSSocket).authorized) {
-      answer(response, 401, "Unauthorized: show a client certificate of the cluster's kubelet-client CA");
-      return;
-    }
-    if (!router.find(request.method as "GET", (request.url ?? "/").split("?")[0]!)) {
-      answer(response, 404, "404 page not found");
-      return;
-    }
-    router.lookup(request, response);
+    void dispatcher.request(request, response);
+  });
+  server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    void dispatcher.upgrade(request, socket, head);
   });
   await listen(server, options.host, options.port);
   server.unref();
@@ -90,7 +60,7 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
   return {
     port: (server.address() as AddressInfo).port,
     stop() {
-      abort.abort();
+      dispatcher.stop();
       closed ??= new Promise((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
@@ -109,54 +79,4 @@ function listen(server: Server, host: string, port: number): Promise<void> {
     });
     server.listen(port, host, () => resolve());
   });
-}
-
-function findPod(provider: Provider, namespace: string, name: string, uid: string | undefined): Pod {
-  const pods = provider.list().filter((pod) => {
-    const ref = podRef(pod);
-    return ref.namespace === namespace && ref.name === name && (uid === undefined || ref.uid === uid);
-  });
-  // Of two of the same name the older one is still being ended.
-  const pod = pods.at(-1);
-  if (!pod) throw new HostletError("NotFound", `pod ${name} does not exist on this node`);
-  return pod;
-}
-
-/**
- * Runs a handler; its signal aborts when the client goes away or the server stops. An error before the first byte becomes
- * the answer.
- */
-async function respond(
-  response: ServerResponse,
-  log: Logger,
-  stopping: AbortSignal,
-  handler: (signal: AbortSignal) => Promise<void>,
-): Promise<void> {
-  const abort = new AbortController();
-  const signal = AbortSignal.any([abort.signal, stopping]);
-  const ended = finished(response)
-    .catch(() => {})
-    .finally(() => abort.abort());
-  try {
-    await handler(signal);
-  } catch (error) {
-    if (signal.aborted) return;
-    if (!(error instanceof HostletError)) log.error({ err: error }, "a request of the kubelet API failed");
-    const message = error instanceof Error ? error.message : String(error);
-    // Once bytes are out the only honest end is a broken one: the client must not take what it has for all.
-    if (response.headersSent) response.destroy();
-    else answer(response, statusOf(error), message);
-  }
-  await ended;
-}
-
-/** The kubelet answers 400 to a container that has no log yet, and 404 to a pod that it does not have. */
-function statusOf(error: unknown): number {
-  if (!(error instanceof HostletError)) return 500;
-  if (error.code === "NotSupported") return 501;
-  return error.code === "NotFound" && error.message.startsWith("pod ") ? 404 : 400;
-}
-
-function answer(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { "content-type": "text/plain; charset=utf-8" }).end(text);
 }
