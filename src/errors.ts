@@ -19,6 +19,8 @@ export const errorCodes = {
   ApiFailed: { exitCode: 4 },
   /** The pod's specification can't be honoured on this host. */
   PodInvalid: { exitCode: 1 },
+  /** A container's image can't be had; the reason is the kubelet's (ErrImagePull and the like). */
+  ImageUnavailable: { exitCode: 1 },
   /** A container could not be created; the message goes to the pod's author. */
   CreateContainerFailed: { exitCode: 1 },
   /** The process runtime can't work on this host (no shim for this architecture, no compiler). */

@@ -4,6 +4,7 @@ import type { ObjectSource } from "../kube/objectSource.ts";
 import type { PodUpdate } from "../kube/podUpdate.ts";
 import type { Container, Pod } from "../kube/types.ts";
 import type { ContainerMount, ContainerRuntime } from "../runtimes/contract.ts";
+import type { RuntimeImage } from "../runtimes/images.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { ObjectReference } from "./env/references.ts";
 import type { PodFiles, PodPaths } from "./podFiles.ts";
@@ -44,12 +45,14 @@ export interface PreparedContainer {
 export interface Preparer<P extends PreparedPod = PreparedPod> {
   /** @throws {HostletError} PodInvalid: never; any other: later perhaps */
   pod(pod: Pod, paths: PodPaths, signal: AbortSignal): Promise<P>;
+  /** @param image of a runtime with images */
   container(
     pod: Pod,
     container: Container,
     prepared: P,
     paths: PodPaths,
     signal: AbortSignal,
+    image?: RuntimeImage,
   ): Promise<PreparedContainer>;
 }
 

@@ -7,6 +7,8 @@ import { creationRetryMs, recoveredBackoff } from "./decide/backoff.ts";
 import { type ContainerView, containerKinds, type Ending, latest, type PodView } from "./decide/view.ts";
 import type { KubeletDeps } from "./deps.ts";
 import type { Eviction } from "./eviction.ts";
+import { ImageError } from "./image/imageError.ts";
+import { ImagePuller } from "./image/pulling.ts";
 import { PodEvents } from "./podEvents.ts";
 import type { PodPaths, PodRecord } from "./podFiles.ts";
 import { PodReporter } from "./podReporter.ts";
@@ -69,6 +71,8 @@ export class PodWorker {
   readonly #events: PodEvents;
   readonly #reporter: PodReporter;
   readonly #setup: PodSetup;
+  /** Of a runtime with images. */
+  readonly #puller: ImagePuller | undefined;
   #removals = 0;
 
   /** @param gone called once, when nothing of the pod is left */
@@ -106,6 +110,8 @@ export class PodWorker {
       signal: this.#preparing.signal,
       objectChanged: () => this.#objectChanged(),
     });
+    const { images } = deps.runtime;
+    this.#puller = images && new ImagePuller({ images, objects: deps.objects, clock: deps.clock });
     if (start.ended) this.#beginEnding({ killAt: deps.clock.now(), ...start.ended });
     this.#kick();
   }
@@ -312,7 +318,10 @@ export class PodWorker {
     this.#reporter.hold(this.#deps.clock.now());
     try {
       const { spec } = view;
-      const prepared = await this.#deps.preparer.container(this.#pod, spec, this.#setup.prepared, this.#paths, signal);
+      const setUp = this.#setup.prepared;
+      const emit = (type: "Normal" | "Warning", why: string, what: string) => this.#event(type, why, what, view);
+      const image = await this.#puller?.ensure(this.#pod, spec, emit, signal);
+      const prepared = await this.#deps.preparer.container(this.#pod, spec, setUp, this.#paths, signal, image);
       for (const { reason, message } of prepared.warnings) this.#event("Warning", reason, message, view);
       // The pod may have been ended while its environment was fetched: then this start is not made.
       if (signal.aborted) return;
@@ -329,6 +338,7 @@ export class PodWorker {
         mounts: prepared.mounts,
         stdin: spec.stdin ?? false,
         tty: spec.tty ?? false,
+        ...(image && { image }),
       });
       view.attempts.push(container);
       delete view.problem;
@@ -344,8 +354,11 @@ export class PodWorker {
       const tries = (view.problem?.tries ?? 0) + 1;
       const reason = (error instanceof HostletError && error.reason) || "CreateContainerError";
       const message = messageOf(error);
-      view.problem = { reason, message, tries, retryAt: this.#deps.clock.now() + creationRetryMs(tries) };
-      this.#event("Warning", "Failed", `Error: ${message}`, view);
+      const ofImage = error instanceof ImageError;
+      const retryAt = (ofImage && error.retryAt) || this.#deps.clock.now() + creationRetryMs(tries);
+      view.problem = { reason, message, tries, retryAt };
+      // What is wrong with an image the puller's own Events have said.
+      this.#event("Warning", "Failed", `Error: ${ofImage ? reason : message}`, view);
       this.#setup.watch(referencedObjects(this.#pod));
     } finally {
       view.starting = false;

@@ -9,6 +9,7 @@ import { hostletVariables } from "./env/hostletVariables.ts";
 import { inheritedEnv } from "./env/inherit.ts";
 import { resolveEnv } from "./env/resolveEnv.ts";
 import type { Allocatable } from "./env/resourceField.ts";
+import { imageCommand } from "./image/imageCommand.ts";
 import { resolveCommand } from "./image/resolveCommand.ts";
 import { resolveWorkingDir } from "./image/workingDir.ts";
 import { volumeReferences } from "./volumes/kinds.ts";
@@ -51,7 +52,9 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
       };
     },
 
-    async container(pod, container, { volumes }, { dir, publicDir }, signal) {
+    async container(pod, container, { volumes }, { dir, publicDir }, signal, image) {
+      // With a root filesystem of its own a container has nothing of the host's: not its environment, not its paths.
+      const ownRoot = image !== undefined && !image.onHost;
       const { namespace = "", name: podName = "", uid: podUID = "" } = pod.metadata ?? {};
       const publicPath = (path: string) => toPublicPath(path, dir, publicDir);
       const mounted = (container.volumeMounts ?? []).flatMap(({ name }) => {
@@ -74,13 +77,14 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
         objects,
         addresses,
         allocatable,
-        inherit,
-        extra,
+        inherit: ownRoot ? {} : inherit,
+        extra: ownRoot ? {} : extra,
         compatHome: config.compat ? homedir() : undefined,
         signal,
       });
       const { variables, warnings } = resolved;
       const mounts = await volumes.mountsFor(container, variables);
+      if (image && ownRoot) return { ...imageCommand(container, image, variables, resolved.env), mounts, warnings };
       const command = await resolveCommand({
         container,
         mounts,

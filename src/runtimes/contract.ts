@@ -104,6 +104,8 @@ export interface RuntimeContainer {
   containerID: string;
   /** Undefined where it ended before it was running. ms since the epoch. */
   startedAt?: number;
+  /** Of a runtime with images: `RuntimeImage.id` of what it was started from. */
+  imageID?: string;
   /** Set when it has ended; final. */
   exit?: ContainerExit;
 }

@@ -11,6 +11,8 @@ export interface RuntimeImage {
   user?: string;
   /** A root filesystem on this host, for launchers that make it real. */
   rootfs?: string;
+  /** The image is a part of this host (a package): its containers see the host's files, and inherit its environment. */
+  onHost?: true;
 }
 
 /** A registry's credentials, from an imagePullSecret. */
@@ -30,6 +32,7 @@ export interface ImageService {
   find(image: string): Promise<RuntimeImage | undefined>;
   /**
    * Gets the image.
+   * @param credentials those that are for this image, the most specific first
    * @param progress sentences for Events, few
    * @throws {HostletError} reason ErrImagePull, with what the registry or package manager said; InvalidImageName
    */

@@ -62,7 +62,7 @@ function containerStatus(
   return {
     name: container.spec.name,
     image: container.spec.image ?? "",
-    imageID: "",
+    imageID: current?.imageID ?? "",
     ...(current && { containerID: current.containerID }),
     restartCount: current?.restartCount ?? 0,
     ready: container.kind === "init" ? current?.exit?.exitCode === 0 : running,

@@ -9,6 +9,7 @@ import type { Container, Pod, PodSpec, PodStatus } from "../../../kube/types.ts"
 import type { PreparedContainer, PreparedPod, Preparer } from "../../../kubelet/deps.ts";
 import { type PathLayout, PodFiles } from "../../../kubelet/podFiles.ts";
 import { referencedObjects } from "../../../kubelet/references.ts";
+import type { ImageService } from "../../../runtimes/images.ts";
 import { silentLogger } from "../../../telemetry/log.ts";
 import { LocalProvider } from "../index.ts";
 import { FakeHost, FakeRuntime } from "./fakeRuntime.ts";
@@ -95,10 +96,11 @@ export class FakeNode {
   readonly #layout: PathLayout;
   provider: LocalProvider;
 
-  constructor(clock: Clock, layout: PathLayout = "namespace") {
+  constructor(clock: Clock, layout: PathLayout = "namespace", images?: ImageService) {
     this.#clock = clock;
     this.#layout = layout;
     this.host = new FakeHost(clock);
+    this.host.images = images;
     this.provider = this.#newProvider();
   }
 

@@ -8,6 +8,7 @@ import type {
   ContainerSpec,
   RuntimeContainer,
 } from "../../../runtimes/contract.ts";
+import type { ImageService } from "../../../runtimes/images.ts";
 import type { ManualClock } from "../../../testing/manualClock.ts";
 
 export interface FakeContainer {
@@ -36,6 +37,8 @@ export class FakeHost {
   onKill: (id: ContainerID) => Promise<void> | void = () => {};
   onRemove: (id: ContainerID) => Promise<void> | void = () => {};
   callbacks: ContainerRuntimeCallbacks | undefined;
+  /** Set before the provider is made: the runtime has images then. */
+  images: ImageService | undefined;
 
   constructor(clock: Pick<ManualClock, "now">) {
     this.clock = clock;
@@ -74,10 +77,12 @@ export class FakeRuntime implements ContainerRuntime {
   readonly name = "fake";
   readonly version = "1";
   readonly #host: FakeHost;
+  readonly images?: ImageService;
   readonly #callbacks: { current?: ContainerRuntimeCallbacks } = {};
 
   constructor(host: FakeHost) {
     this.#host = host;
+    if (host.images) this.images = host.images;
   }
 
   async recover(callbacks: ContainerRuntimeCallbacks): Promise<RuntimeContainer[]> {
@@ -93,9 +98,12 @@ export class FakeRuntime implements ContainerRuntime {
     this.#host.starts.push(keyOf(id));
     const startedAt = this.#host.clock.now();
     const containerID = `fake://${id.podUID}/${id.container}/${id.attempt}`;
-    const found: FakeContainer = { spec, told: [], container: { id, restartCount, containerID, startedAt } };
+    const container = {
+      ...{ id, restartCount, containerID, startedAt },
+      ...(spec.image && { imageID: spec.image.id }),
+    };
+    const found: FakeContainer = { spec, told: [], container };
     this.#host.containers.push(found);
-    const { container } = found;
     const code = /\bexit (\d+)$/.exec(argv.join(" "))?.[1];
     if (code !== undefined) setImmediate(() => this.#exit(id, Number(code)));
     return container;
