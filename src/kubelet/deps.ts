@@ -5,6 +5,7 @@ import type { PodUpdate } from "../kube/podUpdate.ts";
 import type { Container, Pod } from "../kube/types.ts";
 import type { ContainerMount, ContainerRuntime } from "../runtimes/contract.ts";
 import type { RuntimeImage } from "../runtimes/images.ts";
+import type { AgentMetrics } from "../telemetry/agentMetrics.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { ObjectReference } from "./env/references.ts";
 import type { PodFiles, PodPaths } from "./podFiles.ts";
@@ -66,6 +67,7 @@ export interface KubeletDeps {
   queue: WorkQueue;
   clock: Clock;
   log: Logger;
+  metrics?: AgentMetrics;
   identity: AgentIdentity;
   hostIP: string;
   report(update: PodUpdate): void;

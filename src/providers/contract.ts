@@ -8,6 +8,7 @@ import type { Pod, PodRef, PodStatus } from "../kube/types.ts";
 import type { Eviction } from "../kubelet/eviction.ts";
 import type { ContainerStats } from "../runtimes/contract.ts";
 import type { AttachRequest, ContainerStreams, ExecRequest } from "../runtimes/streams.ts";
+import type { AgentMetrics } from "../telemetry/agentMetrics.ts";
 import type { Logger } from "../telemetry/log.ts";
 
 /** What a Provider is given. It gets nothing else, and never talks to the API server itself. */
@@ -16,6 +17,8 @@ export interface ProviderContext {
   events: EventSink;
   clock: Clock;
   log: Logger;
+  /** What is counted for `/metrics` and `/metrics/probes`. Absent: nobody asks. */
+  metrics?: AgentMetrics;
   /** Pushes a status. Cheap, synchronous; the latest one of a pod wins. */
   report(update: PodUpdate): void;
 }
