@@ -6,6 +6,7 @@ import { paths } from "../kube/paths.ts";
 import { reflect } from "../kube/reflector.ts";
 import type { Node, Pod } from "../kube/types.ts";
 import type { ProviderContext } from "../providers/contract.ts";
+import { apiReviews } from "../server/guard/reviews.ts";
 import { startKubeletServer } from "../server/kubeletServer.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { createApiObjects } from "./apiObjects.ts";
@@ -109,6 +110,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       port: config.kubeletPort,
       ...serving,
       provider,
+      reviews: apiReviews(client, config.nodeName),
+      clock,
       log,
     });
     undo.push(() => server.stop());

@@ -46,7 +46,7 @@ beforeEach(async () => {
       return verdict;
     },
   };
-  dispatcher = new Dispatcher({ routes, guard, log: silentLogger });
+  dispatcher = new Dispatcher({ routes, guard, log: silentLogger, maxBodyBytes: 1000 });
   server = createServer((request, response) => void dispatcher.request(request, response));
   server.on("upgrade", (request, socket, head) => void dispatcher.upgrade(request, socket as Socket, head));
   server.listen(0, "127.0.0.1");

@@ -13,20 +13,21 @@ export interface DispatcherOptions {
   routes: readonly Route[];
   guard: Guard;
   log: Logger;
+  maxBodyBytes: number;
+  /** The client of this request is known, and may. */
+  admitted?(request: IncomingMessage): void;
 }
 
 /** Brings requests and upgrades past the guard to their routes, and what those throw back to the client. */
 export class Dispatcher {
-  readonly #guard: Guard;
-  readonly #log: Logger;
+  readonly #options: DispatcherOptions;
   readonly #router = findMyWay({ ignoreTrailingSlash: true });
   readonly #stopping = new AbortController();
   readonly #upgraded = new Set<Socket>();
 
-  constructor({ routes, guard, log }: DispatcherOptions) {
-    this.#guard = guard;
-    this.#log = log;
-    for (const route of routes)
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+    for (const route of options.routes)
       for (const method of route.methods) this.#router.on(method, route.path, () => {}, route);
   }
 
@@ -44,8 +45,14 @@ export class Dispatcher {
       .catch(() => {})
       .finally(() => gone.abort());
     try {
-      const admitted = await this.#admit(request, signal, (status, text) => answer(response, status, text));
-      if (admitted) await this.#handle(admitted, response);
+      limitBody(request, response, this.#options.maxBodyBytes);
+      const admitted = await this.#admit(request, signal, (status, text) => {
+        if (response.headersSent) return;
+        // Nobody who is not known holds a connection.
+        if (status === 401) response.setHeader("connection", "close");
+        answer(response, status, text);
+      });
+      if (admitted && !response.headersSent) await this.#handle(admitted, response);
     } catch (error) {
       if (signal.aborted) return;
       this.#complain(error);
@@ -91,8 +98,9 @@ export class Dispatcher {
   ): Promise<{ route: Route; call: Call } | undefined> {
     const found = this.#find(request);
     const attributes = attributesOf(request.method ?? "GET", found?.route.access);
-    const verdict = await this.#guard.authorize(request, attributes, signal);
+    const verdict = await this.#options.guard.authorize(request, attributes);
     if (!("user" in verdict)) return void refuse(verdict.status, verdict.message);
+    this.#options.admitted?.(request);
     if (!found) return void refuse(404, "404 page not found");
     const query = new URLSearchParams(request.url?.slice(pathOf(request).length + 1));
     return { route: found.route, call: { request, params: found.params, query, user: verdict.user, signal } };
@@ -109,8 +117,28 @@ export class Dispatcher {
   }
 
   #complain(error: unknown): void {
-    if (!(error instanceof HostletError)) this.#log.error({ err: error }, "a request of the kubelet API failed");
+    if (!(error instanceof HostletError))
+      this.#options.log.error({ err: error }, "a request of the kubelet API failed");
   }
+}
+
+/** No path of a kubelet takes more than a few bytes of body, or looks at them: they are read, and are not to be many. */
+function limitBody(request: IncomingMessage, response: ServerResponse, most: number): void {
+  const tooLong = () => {
+    request.pause().removeAllListeners("data");
+    if (response.headersSent) return void response.destroy();
+    response.setHeader("connection", "close");
+    answer(response, 413, `the request's body is longer than ${most} bytes`);
+  };
+  if (Number(request.headers["content-length"]) > most) {
+    tooLong();
+    return;
+  }
+  let length = 0;
+  request.on("data", (chunk: Buffer) => {
+    length += chunk.length;
+    if (length > most) tooLong();
+  });
 }
 
 function pathOf({ url = "/" }: IncomingMessage): string {

@@ -1,9 +1,11 @@
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { request as httpsRequest, type RequestOptions } from "node:https";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
+import { connect as tlsConnect } from "node:tls";
 import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { systemClock } from "../clock.ts";
 import { HostletError } from "../errors.ts";
 import type { LogOptions } from "../kube/logOptions.ts";
 import type { Pod } from "../kube/types.ts";
@@ -12,6 +14,7 @@ import { silentLogger } from "../telemetry/log.ts";
 import { turns, until } from "../testing/turns.ts";
 import { type KubeletServer, type KubeletServerOptions, startKubeletServer } from "./kubeletServer.ts";
 import { makePki, type Pair, type TestPki } from "./testing/certificates.ts";
+import { allowing } from "./testing/reviews.ts";
 
 let pki: TestPki;
 let server: KubeletServer;
@@ -35,6 +38,8 @@ const optionsOf = (changes: Partial<KubeletServerOptions> = {}): KubeletServerOp
   ...pki.server,
   clientCa: pki.ca.cert,
   provider,
+  reviews: allowing(() => true),
+  clock: systemClock,
   log: pino({ level: "error" }, { write: (line) => errors.push(line) }),
   ...changes,
 });
@@ -257,6 +262,101 @@ describe("a log that is followed", () => {
     await turns();
     expect(errors).toEqual([]);
     response.destroy();
+  });
+});
+
+describe("limits", () => {
+  const small = { newcomers: 2, headersMs: 200, handshakeMs: 200, requestMs: 400, checkMs: 50, bodyBytes: 1000 };
+  let limited: KubeletServer;
+  beforeAll(async () => {
+    limited = await startKubeletServer(optionsOf({ limits: small }));
+  });
+  afterAll(() => limited.stop());
+
+  const closedBy = async (socket: Socket) => {
+    socket.on("error", () => {}).resume();
+    await new Promise((resolve) => socket.once("close", resolve));
+  };
+
+  test("who never begins TLS is cut off", async () => {
+    await closedBy(connect(limited.port, "127.0.0.1"));
+  });
+
+  test("who dribbles headers is cut off, and others are served meanwhile", async () => {
+    const slow = tlsConnect({ port: limited.port, host: "127.0.0.1", ca: pki.server.cert, ...pki.client });
+    await once(slow, "secureConnect");
+    slow.write("GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: ");
+    expect(await get("/healthz", pki.client, { port: limited.port })).toEqual([200, "ok"]);
+    await closedBy(slow);
+  });
+
+  test("a crowd that says nothing keeps nobody out: the oldest of it goes", async () => {
+    const crowd = Array.from({ length: 5 }, () => connect(limited.port, "127.0.0.1"));
+    const gone = crowd.map(closedBy);
+    expect(await get("/healthz", pki.client, { port: limited.port })).toEqual([200, "ok"]);
+    await Promise.all(gone);
+  });
+
+  test("headers without end get 431, and a body that is too long 413", async () => {
+    const bomb = { "x-bomb": "x".repeat(100 * 1024) };
+    // The server may close while the rest of it is still on its way: then the answer is lost.
+    const bombed = get("/healthz", pki.client, { port: limited.port, headers: bomb });
+    expect(
+      await bombed.then(
+        ([code]) => code,
+        (error: Error) => error.message,
+      ),
+    ).toSatisfy((what: unknown) => [431, "socket hang up", "read ECONNRESET", "write EPIPE"].includes(what as string));
+    const headers = { "content-length": 2000 };
+    const { request, response } = await open("/healthz", pki.client, { port: limited.port, method: "POST", headers });
+    expect(response.statusCode).toBe(413);
+    response.resume();
+    request.on("error", () => {}).destroy();
+  });
+
+  test("a body without end breaks its connection", async () => {
+    const socket = tlsConnect({ port: limited.port, host: "127.0.0.1", ca: pki.server.cert, ...pki.client });
+    const gone = closedBy(socket);
+    socket.write("POST /nothing HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
+    const chunk = `3e8\r\n${"x".repeat(1000)}\r\n`;
+    const timer = setInterval(() => socket.write(chunk), 5);
+    await gone;
+    clearInterval(timer);
+  });
+
+  test("who is not known has no second request on a connection", async () => {
+    const { response } = await open("/healthz", {} as Pair, { port: limited.port });
+    expect([response.statusCode, response.headers.connection]).toEqual([401, "close"]);
+    response.resume();
+  });
+});
+
+describe("certificates", () => {
+  test("can be exchanged; connections from then on have the new one, and clients of the old CA get 401", async () => {
+    const other = await startKubeletServer(optionsOf());
+    const newer = makePki();
+    other.useCertificates({ ...newer.server, clientCa: newer.ca.cert });
+    const to = { port: other.port, ca: newer.server.cert };
+    expect((await get("/healthz", newer.client, to))[0]).toBe(200);
+    expect((await get("/healthz", pki.client, to))[0]).toBe(401);
+    await expect(get("/healthz", pki.client, { port: other.port })).rejects.toThrow(/certificate/);
+    await other.stop();
+  });
+
+  test("that can't be used leave those of before", async () => {
+    const other = await startKubeletServer(optionsOf());
+    expect(() => other.useCertificates({ cert: "no", key: "no", clientCa: pki.ca.cert })).toThrow();
+    expect((await get("/healthz", pki.client, { port: other.port }))[0]).toBe(200);
+    await other.stop();
+  });
+
+  test("may come later: until then no handshake holds", async () => {
+    const { cert: _cert, key: _key, ...without } = optionsOf();
+    const other = await startKubeletServer(without);
+    await expect(get("/healthz", pki.client, { port: other.port })).rejects.toThrow(/handshake/);
+    other.useCertificates({ ...pki.server, clientCa: pki.ca.cert });
+    expect((await get("/healthz", pki.client, { port: other.port }))[0]).toBe(200);
+    await other.stop();
   });
 });
 

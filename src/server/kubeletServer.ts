@@ -1,53 +1,97 @@
+import { constants } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { createServer, type Server } from "node:https";
+import { createServer, type Server, type ServerOptions } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
+import type { Clock } from "../clock.ts";
 import { HostletError } from "../errors.ts";
+import { Newcomers } from "./connections.ts";
 import { Dispatcher } from "./dispatcher.ts";
-import { certificateGuard } from "./guard/guard.ts";
+import { createGuard } from "./guard/guard.ts";
+import type { Reviews } from "./guard/reviews.ts";
 import type { RouteDeps } from "./route.ts";
 import { routes } from "./routes/index.ts";
 
-export interface KubeletServerOptions extends RouteDeps {
-  host: string;
-  /** 0: any that is free */
-  port: number;
-  /** PEM */
-  cert: string;
-  key: string;
-  /** PEM; clients must show a certificate that this CA signed. */
+/** PEM texts. */
+export interface ServingCertificates {
+  /** Absent: there is none yet, and every handshake fails until there is. */
+  cert?: string;
+  key?: string;
+  /** The CA, or CAs, of clients' certificates. */
   clientCa: string;
 }
 
+export interface KubeletServerOptions extends ServingCertificates, RouteDeps {
+  host: string;
+  /** 0: any that is free */
+  port: number;
+  reviews: Reviews;
+  clock: Clock;
+  /** @default defaultLimits */
+  limits?: Partial<Limits>;
+}
+
+type Limits = Record<keyof typeof defaultLimits, number>;
+
 export interface KubeletServer {
   readonly port: number;
+  /** For connections from now on. @throws where they can't be used; then those of before stay */
+  useCertificates(certificates: ServingCertificates): void;
   /** Ends every connection, streams too. Idempotent. */
   stop(): Promise<void>;
 }
 
-/** Until a client has sent its headers, and between requests on one connection. */
-const headersTimeoutMs = 10_000;
-const idleTimeoutMs = 60_000;
-const maxConnections = 1000;
+/** What a client may take: it is about as slow as a bad line, and slower than that it is an attack. */
+const defaultLimits = {
+  /** Until TLS is up, then until the headers are there. */
+  handshakeMs: 10_000,
+  headersMs: 10_000,
+  /** Until the whole request is there. */
+  requestMs: 30_000,
+  /** Between requests on one connection. */
+  idleMs: 90_000,
+  /** How often those are looked at. */
+  checkMs: 2_000,
+  /** First probe to a peer that says nothing: one that is gone without a word is found out. */
+  keepAliveMs: 30_000,
+  /** Request line and headers: `kubectl exec` has its command in the line. */
+  headerBytes: 64 * 1024,
+  bodyBytes: 64 * 1024,
+  connections: 1000,
+  newcomers: 100,
+};
 
 /**
- * The kubelet API: what kube-apiserver asks of a node. TLS always, and only for clients with a certificate of the
- * kubelet-client CA; everybody else gets 401.
+ * The kubelet API: what kube-apiserver and others ask of a node. TLS always; who asks is known by a client certificate or
+ * a bearer token, and may what RBAC says of `nodes/...`; everybody else gets 401 or 403.
  * @throws {HostletError} ListenFailed
  */
 export async function startKubeletServer(options: KubeletServerOptions): Promise<KubeletServer> {
-  const dispatcher = new Dispatcher({ routes: routes(options), guard: certificateGuard, log: options.log });
+  const { log, clock, reviews } = options;
+  const limits: Limits = { ...defaultLimits, ...options.limits };
+  const newcomers = new Newcomers(limits.newcomers);
+  const dispatcher = new Dispatcher({
+    routes: routes(options),
+    guard: createGuard({ reviews, clock, log }),
+    log,
+    maxBodyBytes: limits.bodyBytes,
+    admitted: (request) => newcomers.known(request.socket),
+  });
   const server = createServer({
-    cert: options.cert,
-    key: options.key,
-    ca: options.clientCa,
+    ...secureContext(options),
     requestCert: true,
     // Refused by the guard, with an answer that says so: a handshake that fails tells a user nothing.
     rejectUnauthorized: false,
-    minVersion: "TLSv1.2",
+    handshakeTimeout: limits.handshakeMs,
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.idleMs,
+    connectionsCheckingInterval: limits.checkMs,
+    maxHeaderSize: limits.headerBytes,
+    keepAlive: true,
+    keepAliveInitialDelay: limits.keepAliveMs,
   });
-  server.headersTimeout = headersTimeoutMs;
-  server.keepAliveTimeout = idleTimeoutMs;
-  server.maxConnections = maxConnections;
+  server.maxConnections = limits.connections;
+  newcomers.watch(server);
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     void dispatcher.request(request, response);
   });
@@ -59,6 +103,11 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
   let closed: Promise<void> | undefined;
   return {
     port: (server.address() as AddressInfo).port,
+    useCertificates(certificates) {
+      server.setSecureContext(secureContext(certificates));
+      // Who was let in by a CA that is no more has to show another certificate.
+      server.closeIdleConnections();
+    },
     stop() {
       dispatcher.stop();
       closed ??= new Promise((resolve) => {
@@ -67,6 +116,16 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
       });
       return closed;
     },
+  };
+}
+
+function secureContext({ cert, key, clientCa }: ServingCertificates): ServerOptions {
+  return {
+    ...(cert !== undefined && key !== undefined && { cert, key }),
+    ca: clientCa,
+    minVersion: "TLSv1.2",
+    // A resumed session would be let in by the CA and the clock of its first handshake.
+    secureOptions: constants.SSL_OP_NO_TICKET,
   };
 }
 
