@@ -25,6 +25,8 @@ export interface PodRecord {
   startedAt: number;
   /** Why the pod was ended by the node, once it was: kept, so that it is not forgotten over a restart of the agent. */
   ended?: { cause: "deadline" | "refused" | "evicted"; reason: string; message: string };
+  /** Attempts whose startup probe has succeeded, by container. */
+  started?: Record<string, number>;
 }
 
 export interface PodPaths {

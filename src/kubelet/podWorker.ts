@@ -2,26 +2,28 @@ import { HostletError } from "../errors.ts";
 import { type Pod, type PodRef, type PodStatus, podRef } from "../kube/types.ts";
 import type { RuntimeContainer } from "../runtimes/contract.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { ContainerStarter } from "./containerStarter.ts";
 import { computePodActions, type PodActions, type StartAction } from "./decide/actions.ts";
 import { creationRetryMs, recoveredBackoff } from "./decide/backoff.ts";
 import { type ContainerView, containerKinds, type Ending, latest, type PodView } from "./decide/view.ts";
 import type { KubeletDeps } from "./deps.ts";
 import type { Eviction } from "./eviction.ts";
-import { ImageError } from "./image/imageError.ts";
-import { ImagePuller } from "./image/pulling.ts";
+import { PodHooks } from "./hooks/podHooks.ts";
+import { logTarget } from "./logTarget.ts";
 import { PodEvents } from "./podEvents.ts";
 import type { PodPaths, PodRecord } from "./podFiles.ts";
 import { PodReporter } from "./podReporter.ts";
 import { messageOf, PodSetup } from "./podSetup.ts";
-import { referencedObjects } from "./references.ts";
+import type { ProbeKind } from "./probes/judge.ts";
+import { PodProbes } from "./probes/podProbes.ts";
 import { isNews, slimPod } from "./slimPod.ts";
+import { ContainerStopper } from "./termination.ts";
 import { unsupportedFields } from "./unsupported.ts";
 
-/** How long after an unexpected error, or a signal that could not be sent, the pod is looked at again. */
+/** How long after an unexpected error the pod is looked at again. */
 const lookAgainMs = 1000;
 /** Pods that are over sooner never cost a watch of the objects that they mount. */
 const watchAfterMs = 1000;
-const sigterm = 15;
 /** One reason for all: abort() would make an error with a stack for each pod. */
 const stopped = new Error("the pod is let go of");
 
@@ -34,6 +36,8 @@ export interface PodStart {
   /** The pod has its directory and its record. */
   recorded: boolean;
   ended?: NonNullable<PodRecord["ended"]>;
+  /** Attempts whose startup probe has succeeded, by container. */
+  started?: NonNullable<PodRecord["started"]>;
 }
 
 /**
@@ -71,8 +75,12 @@ export class PodWorker {
   readonly #events: PodEvents;
   readonly #reporter: PodReporter;
   readonly #setup: PodSetup;
-  /** Of a runtime with images. */
-  readonly #puller: ImagePuller | undefined;
+  readonly #starter: ContainerStarter;
+  readonly #stopper: ContainerStopper;
+  readonly #hooks: PodHooks;
+  readonly #probes: PodProbes;
+  /** As the record has it. */
+  #started: NonNullable<PodRecord["started"]>;
   #removals = 0;
 
   /** @param gone called once, when nothing of the pod is left */
@@ -91,8 +99,17 @@ export class PodWorker {
         .sort((a, b) => a.id.attempt - b.id.attempt);
       const last = attempts.at(-1);
       const backoff = last && recoveredBackoff(last.restartCount, last.startedAt ?? start.startedAt);
-      return { spec, kind, attempts, starting: false, ...(backoff && { backoff }) };
+      const started = last && start.started?.[spec.name] === last.id.attempt;
+      return {
+        spec,
+        kind,
+        attempts,
+        starting: false,
+        ...(backoff && { backoff }),
+        ...(started && { startup: "success" as const }),
+      };
     });
+    this.#started = start.started ?? {};
     this.#events = new PodEvents(deps.events, this.ref);
     this.#reporter = new PodReporter({
       ref: this.ref,
@@ -110,8 +127,39 @@ export class PodWorker {
       signal: this.#preparing.signal,
       objectChanged: () => this.#objectChanged(),
     });
-    const { images } = deps.runtime;
-    this.#puller = images && new ImagePuller({ images, objects: deps.objects, clock: deps.clock });
+    const { runtime, clock } = deps;
+    const events = this.#events;
+    this.#starter = new ContainerStarter({
+      deps,
+      ref: this.ref,
+      paths: this.#paths,
+      events,
+      setup: this.#setup,
+      signal: this.#preparing.signal,
+    });
+    this.#hooks = new PodHooks({ runtime, clock, events, log: this.#log, podIP: deps.hostIP });
+    this.#stopper = new ContainerStopper({
+      deps: { runtime, clock, log: this.#log },
+      events,
+      hooks: this.#hooks,
+      signal: this.#abort.signal,
+      later: (ms, callback) => this.#later(ms, callback),
+      background: (work) => this.#background(work),
+      kick: () => this.#kick(),
+    });
+    this.#probes = new PodProbes(
+      {
+        ref: this.ref,
+        runtime,
+        metrics: deps.metrics,
+        clock,
+        events,
+        podIP: deps.hostIP,
+        found: start.recorded,
+        changed: (container, kind) => this.#probed(container, kind),
+      },
+      this.#containers,
+    );
     if (start.ended) this.#beginEnding({ killAt: deps.clock.now(), ...start.ended });
     this.#kick();
   }
@@ -131,6 +179,7 @@ export class PodWorker {
       JSON.stringify([this.#pod.metadata?.labels, this.#pod.metadata?.annotations]);
     if (!this.#reporter.silent && !isNews(this.#pod, pod)) return;
     this.#pod = slimPod(pod);
+    if (this.#reporter.silent) this.#adopt(pod);
     this.#reporter.speak(pod, this.#deps.clock.now());
     if (metadataChanged) this.#background(this.#setup.refresh(pod));
     this.#kick();
@@ -142,15 +191,19 @@ export class PodWorker {
     const before = this.#ending;
     this.#deleteAsked = true;
     this.#reporter.speak(undefined, this.#deps.clock.now());
-    this.#beginEnding(before ? { ...before, killAt: Math.min(before.killAt, killAt) } : { cause: "deleted", killAt });
+    const ending = before
+      ? { ...before, killAt: Math.min(before.killAt, killAt) }
+      : { cause: "deleted" as const, killAt };
+    this.#beginEnding({ ...ending, ...(gracePeriodSeconds === 0 && { force: true }) });
     this.#kick();
   }
 
   /** The node ends the pod for a reason of its own: it is Failed. Without effect on one that is ending already. */
   evict(eviction: Eviction): void {
     if (this.#ending) return;
-    const killAt = this.#deps.clock.now() + eviction.gracePeriodSeconds * 1000;
-    this.#end({ cause: "evicted", killAt, reason: eviction.reason, message: eviction.message });
+    const { gracePeriodSeconds, reason, message } = eviction;
+    const killAt = this.#deps.clock.now() + gracePeriodSeconds * 1000;
+    this.#end({ cause: "evicted", killAt, reason, message, ...(gracePeriodSeconds === 0 && { force: true }) });
     this.#kick();
   }
 
@@ -160,37 +213,24 @@ export class PodWorker {
     const index = view?.attempts.findIndex((a) => a.id.attempt === container.id.attempt) ?? -1;
     if (!view || index < 0) return;
     view.attempts[index] = container;
+    if (index === view.attempts.length - 1) {
+      this.#hooks.abandon(view);
+      delete view.postStart;
+    }
     this.#kick();
   }
 
-  /**
-   * The start of a container whose log is meant: the current one, or with `previous` the one before its last restart.
-   * @throws {HostletError} NotFound, in the kubelet's words
-   */
+  /** @throws {HostletError} NotFound, in the kubelet's words */
   logTarget(name: string, previous: boolean): RuntimeContainer {
-    const container = this.#containers.find((c) => c.spec.name === name);
-    if (!container) {
-      throw new HostletError("NotFound", `container ${name} is not valid for pod ${this.ref.name}`);
-    }
-    const { initContainerStatuses = [], containerStatuses = [] } = this.status ?? {};
-    const statuses = [...initContainerStatuses, ...containerStatuses];
-    const status = statuses.find((s) => s.name === name);
-    if (previous) {
-      const id = status?.lastState?.terminated?.containerID;
-      const attempt = container.attempts.find((a) => a.containerID === id);
-      if (attempt) return attempt;
-      throw new HostletError("NotFound", `previous terminated container "${name}" in pod "${this.ref.name}" not found`);
-    }
-    const attempt = latest(container);
-    if (attempt) return attempt;
-    const why = status?.state?.waiting?.reason ?? "ContainerCreating";
-    throw new HostletError("NotFound", `container "${name}" in pod "${this.ref.name}" is waiting to start: ${why}`);
+    return logTarget(this.ref, this.#containers, this.status, name, previous);
   }
 
   /** Lets go of timers and watches; the pod runs on. */
   stop(): void {
     this.#abort.abort(stopped);
     this.#preparing.abort(stopped);
+    this.#probes.stop();
+    this.#hooks.stop();
     this.#wake?.();
     for (const cancel of this.#timers) cancel();
     this.#timers.clear();
@@ -235,8 +275,12 @@ export class PodWorker {
     else if ((this.#setup.nextAt ?? Number.POSITIVE_INFINITY) <= view.now && this.#setup.ready) {
       this.#background(this.#setup.refresh(this.#pod));
     }
-    for (const { container, how } of actions.stop) this.#background(this.#signal(container, how));
+    for (const action of actions.stop) {
+      const container = this.#containers.find((c) => c.spec.name === action.container)!;
+      this.#background(this.#stopper.step(container, action));
+    }
     for (const start of actions.start) this.#background(this.#start(start));
+    this.#probes.sync(view);
     this.#report(view, actions);
     if (actions.settled && this.#deleteAsked && this.#setup.idle) this.#background(this.#remove());
   }
@@ -278,16 +322,37 @@ export class PodWorker {
     if (cause === "deadline") this.#event("Normal", reason, message);
     // A pod that was refused before it had a record is refused again by the next agent.
     if (!this.#recorded) return;
+    this.#save({ cause, reason, message });
+  }
+
+  /** A full disk must not keep the pod from going on; at worst the next agent has to find out the same again. */
+  #save(ended?: PodRecord["ended"]): void {
     try {
-      this.#deps.files.save({
-        version: 1,
-        pod: this.#pod,
-        startedAt: this.#startedAt,
-        ended: { cause, reason, message },
-      });
+      const started = Object.keys(this.#started).length > 0 && { started: this.#started };
+      const record = { version: 1 as const, pod: this.#pod, startedAt: this.#startedAt };
+      this.#deps.files.save({ ...record, ...(ended && { ended }), ...started });
     } catch (error) {
-      // A full disk must not keep the pod from ending; at worst the next agent has to decide the same again.
-      this.#log.warn({ err: error }, "why the pod ends could not be recorded");
+      this.#log.warn({ err: error }, "what became of the pod could not be recorded");
+    }
+  }
+
+  /** A probe's verdict has changed. That a container has started is kept: it is never asked again for this attempt. */
+  #probed(container: ContainerView, kind: ProbeKind): void {
+    if (kind === "startup" && container.startup && this.#recorded && !this.#ending) {
+      this.#started = { ...this.#started, [container.spec.name]: latest(container)!.id.attempt };
+      this.#save();
+    }
+    this.#kick();
+  }
+
+  /** What the cluster knows of containers that an earlier agent probed: nothing of it is news only because the agent is new. */
+  #adopt(pod: Pod): void {
+    const { initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {};
+    for (const status of [...initContainerStatuses, ...containerStatuses]) {
+      const container = this.#containers.find((c) => c.spec.name === status.name);
+      if (!container || latest(container)?.containerID !== status.containerID) continue;
+      if (status.started) container.startup ??= "success";
+      container.readiness ??= status.ready ? "success" : "failure";
     }
   }
 
@@ -313,81 +378,10 @@ export class PodWorker {
 
   async #start(action: StartAction): Promise<void> {
     const view = this.#containers.find((c) => c.spec.name === action.container)!;
-    const { signal } = this.#preparing;
-    view.starting = true;
     this.#reporter.hold(this.#deps.clock.now());
-    try {
-      const { spec } = view;
-      const setUp = this.#setup.prepared;
-      const emit = (type: "Normal" | "Warning", why: string, what: string) => this.#event(type, why, what, view);
-      const image = await this.#puller?.ensure(this.#pod, spec, emit, signal);
-      const prepared = await this.#deps.preparer.container(this.#pod, spec, setUp, this.#paths, signal, image);
-      for (const { reason, message } of prepared.warnings) this.#event("Warning", reason, message, view);
-      // The pod may have been ended while its environment was fetched: then this start is not made.
-      if (signal.aborted) return;
-      view.asked = action.attempt;
-      const container = await this.#deps.runtime.start({
-        id: { podUID: this.ref.uid, container: spec.name, attempt: action.attempt },
-        namespace: this.ref.namespace,
-        podName: this.ref.name,
-        restartCount: action.restartCount,
-        argv: prepared.argv,
-        env: prepared.env,
-        ...(prepared.workingDir !== undefined && { workingDir: prepared.workingDir }),
-        dir: this.#deps.files.containerDir(this.#pod, spec.name),
-        mounts: prepared.mounts,
-        stdin: spec.stdin ?? false,
-        tty: spec.tty ?? false,
-        ...(image && { image }),
-      });
-      view.attempts.push(container);
-      delete view.problem;
-      delete view.sent;
-      if (action.backoff) view.backoff = action.backoff;
-      const note = prepared.note === undefined ? "" : `; ${prepared.note}`;
-      this.#event("Normal", "Created", `Created container ${spec.name}${note}`, view);
-      if (container.startedAt !== undefined) this.#event("Normal", "Started", `Started container ${spec.name}`, view);
-      else this.#event("Warning", "Failed", `Error: ${container.exit?.message ?? "could not be started"}`, view);
-      this.#background(this.#forgetOld(view));
-    } catch (error) {
-      if (signal.aborted) return;
-      const tries = (view.problem?.tries ?? 0) + 1;
-      const reason = (error instanceof HostletError && error.reason) || "CreateContainerError";
-      const message = messageOf(error);
-      const ofImage = error instanceof ImageError;
-      const retryAt = (ofImage && error.retryAt) || this.#deps.clock.now() + creationRetryMs(tries);
-      view.problem = { reason, message, tries, retryAt };
-      // What is wrong with an image the puller's own Events have said.
-      this.#event("Warning", "Failed", `Error: ${ofImage ? reason : message}`, view);
-      this.#setup.watch(referencedObjects(this.#pod));
-    } finally {
-      view.starting = false;
-    }
-  }
-
-  /** The current start and the one before it are kept: `kubectl logs --previous` and `lastState` need no more. */
-  async #forgetOld(view: ContainerView): Promise<void> {
-    while (view.attempts.length > 2) {
-      const old = view.attempts.shift()!;
-      await this.#deps.runtime.remove(old.id);
-    }
-  }
-
-  async #signal(name: string, how: "term" | "kill"): Promise<void> {
-    const view = this.#containers.find((c) => c.spec.name === name)!;
-    const { id } = latest(view)!;
-    if (!view.sent) this.#event("Normal", "Killing", `Stopping container ${name}`, view);
-    view.sent = how;
-    try {
-      if (how === "kill") await this.#deps.runtime.kill(id);
-      else await this.#deps.runtime.signal(id, sigterm);
-    } catch (error) {
-      this.#log.warn({ err: error, container: name }, "the container could not be signalled; trying again");
-      this.#later(lookAgainMs, () => {
-        if (view.sent === how) delete view.sent;
-        this.#kick();
-      });
-    }
+    const runs = await this.#starter.start(this.#pod, view, action);
+    this.#background(this.#starter.forgetOld(view));
+    if (runs && !this.#preparing.signal.aborted) this.#background(this.#hooks.postStart(view));
   }
 
   async #remove(): Promise<void> {
@@ -407,6 +401,7 @@ export class PodWorker {
       return;
     }
     this.stop();
+    this.#deps.metrics?.forgetProbes(this.ref.uid);
     this.#reporter.gone();
     this.#gone();
   }

@@ -57,7 +57,6 @@ test("ignored and named are fields that only take something away that this node 
     containers: [
       {
         name: "c",
-        livenessProbe: {},
         resources: { limits: { cpu: "1" } },
         securityContext: { readOnlyRootFilesystem: true, allowPrivilegeEscalation: false },
       },
@@ -71,7 +70,6 @@ test("ignored and named are fields that only take something away that this node 
     "spec.dnsConfig",
     "spec.containers[c].securityContext.readOnlyRootFilesystem",
     "spec.containers[c].securityContext.allowPrivilegeEscalation",
-    "spec.containers[c].livenessProbe",
     "spec.containers[c].resources.limits",
   ]);
 });

@@ -63,9 +63,6 @@ export function unsupportedFields(pod: Pod, agent: AgentIdentity): Unsupported {
       if (security?.allowPrivilegeEscalation === false) {
         ignored.push(`${where}.securityContext.allowPrivilegeEscalation`);
       }
-      for (const field of ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle"] as const) {
-        if (container[field]) ignored.push(`${where}.${field}`);
-      }
       if (container.resources?.limits) ignored.push(`${where}.resources.limits`);
     }
   }

@@ -19,7 +19,13 @@ function decide(table: ViewTable): string[] {
 const setup = { name: "setup" };
 const migrate = { name: "migrate" };
 const proxy = { name: "proxy", restartPolicy: "Always" };
-const ending = (cause: "deleted" | "deadline", killAt: number) => ({ ending: { cause, killAt: t0 + killAt * 1000 } });
+const ending = (cause: "deleted" | "deadline", killAt: number, force = false) => ({
+  ending: { cause, killAt: t0 + killAt * 1000, ...(force && { force: true as const }) },
+});
+const signalled = (at: number) => ({ stop: { signalledAt: t0 + at * 1000 } });
+const exec = { exec: { command: ["true"] } };
+const withPreStop = { name: "main", lifecycle: { preStop: exec } };
+const slow = { ...{ name: "proxy", restartPolicy: "Always" }, startupProbe: exec };
 const backoff = (delay: number, updated: number) => ({ delayMs: delay * 1000, updatedAt: t0 + updated * 1000 });
 
 const table: Record<string, [ViewTable, string[]]> = {
@@ -113,23 +119,23 @@ const table: Record<string, [ViewTable, string[]]> = {
   ],
   "a pod that ends asks its containers to end, and looks again when their time is up": [
     { main: [{ name: "a" }, { name: "b" }], have: { a: ["running"], b: ["running"] }, view: ending("deleted", 90) },
-    ["term a", "term b", "look again at 90"],
+    ["signal a", "signal b", "look again at 90"],
   ],
   "a container is asked once": [
-    { have: { main: ["running"] }, view: ending("deleted", 90), containers: { main: { sent: "term" } } },
+    { have: { main: ["running"] }, view: ending("deleted", 90), containers: { main: signalled(60) } },
     ["look again at 90"],
   ],
   "a container that outlives its grace period is killed": [
-    { have: { main: ["running"] }, view: ending("deleted", 60), containers: { main: { sent: "term" } } },
+    { have: { main: ["running"] }, view: ending("deleted", 60), containers: { main: signalled(30) } },
     ["kill main"],
   ],
   "no grace kills at once, sidecars too": [
-    { init: [proxy], have: { proxy: ["running"], main: ["running"] }, view: ending("deleted", 60) },
+    { init: [proxy], have: { proxy: ["running"], main: ["running"] }, view: ending("deleted", 60, true) },
     ["kill proxy", "kill main"],
   ],
   "sidecars are asked when the main containers are over": [
     { init: [proxy], have: { proxy: ["running"], main: ["running"] }, view: ending("deleted", 90) },
-    ["term main", "look again at 90"],
+    ["signal main", "look again at 90"],
   ],
   "sidecars end in reverse order": [
     {
@@ -137,7 +143,144 @@ const table: Record<string, [ViewTable, string[]]> = {
       have: { proxy: ["running"], logger: ["running"], main: ["exit 0"] },
       view: ending("deleted", 90),
     },
-    ["term logger", "look again at 90"],
+    ["signal logger", "look again at 90"],
+  ],
+  "preStop comes before the stop signal, in all containers at once": [
+    {
+      init: [{ ...proxy, lifecycle: { preStop: exec } }],
+      main: [withPreStop],
+      have: { proxy: ["running"], main: ["running"] },
+      view: ending("deleted", 90),
+    },
+    ["preStop proxy", "preStop main", "look again at 90"],
+  ],
+  "the stop signal waits for preStop": [
+    {
+      main: [withPreStop],
+      have: { main: ["running"] },
+      view: ending("deleted", 90),
+      containers: { main: { stop: { preStop: "running" } } },
+    },
+    ["look again at 90"],
+  ],
+  "the stop signal follows preStop": [
+    {
+      main: [withPreStop],
+      have: { main: ["running"] },
+      view: ending("deleted", 90),
+      containers: { main: { stop: { preStop: "done" } } },
+    },
+    ["signal main", "look again at 90"],
+  ],
+  "a preStop that takes the whole grace period is not waited for any longer": [
+    {
+      main: [withPreStop],
+      have: { main: ["running"] },
+      view: ending("deleted", 60),
+      containers: { main: { stop: { preStop: "running" } } },
+    },
+    ["signal main"],
+  ],
+  "between the stop signal and the kill are 2 s at least": [
+    { have: { main: ["running"] }, view: ending("deleted", 50), containers: { main: signalled(59) } },
+    ["look again at 61"],
+  ],
+  "no grace leaves no time for preStop": [
+    { main: [withPreStop], have: { main: ["running"] }, view: ending("deleted", 60, true) },
+    ["kill main"],
+  ],
+  "a container is killed once": [
+    {
+      have: { main: ["running"] },
+      view: ending("deleted", 60, true),
+      containers: { main: { stop: { killed: true } } },
+    },
+    [],
+  ],
+  "a sidecar whose turn never came is asked when the budget is spent, though others still run": [
+    {
+      init: [proxy],
+      have: { proxy: ["running"], main: ["running"] },
+      view: ending("deleted", 60),
+      containers: { main: { stop: { killed: true } } },
+    },
+    ["signal proxy"],
+  ],
+  "a container that failed its liveness probe is asked to end, alone": [
+    {
+      main: [{ name: "a" }, { name: "b" }],
+      have: { a: ["running"], b: ["running"] },
+      containers: { a: { failed: "liveness" } },
+    },
+    ["signal a", "look again at 90"],
+  ],
+  "a probe's own grace period counts for the container that failed it": [
+    {
+      main: [{ name: "main", livenessProbe: { ...exec, terminationGracePeriodSeconds: 5 } }],
+      have: { main: ["running"] },
+      containers: { main: { failed: "liveness" } },
+    },
+    ["signal main", "look again at 65"],
+  ],
+  "a container that failed its startup probe and outlives its grace period is killed": [
+    {
+      have: { main: ["running"] },
+      containers: { main: { failed: "startup", stop: { signalledAt: t0, killAt: t0 + 30_000 } } },
+    },
+    ["kill main"],
+  ],
+  "a container that was ended for its probe is restarted under OnFailure, whatever its exit code": [
+    { spec: { restartPolicy: "OnFailure" }, have: { main: ["exit 0"] }, containers: { main: { failed: "liveness" } } },
+    ["start main#1"],
+  ],
+  "a container that was ended for its probe is over under Never": [
+    { spec: { restartPolicy: "Never" }, have: { main: ["exit 137"] }, containers: { main: { failed: "liveness" } } },
+    ["end: finished"],
+  ],
+  "preStop runs also for a container that failed its postStart": [
+    { main: [withPreStop], have: { main: ["running"] }, containers: { main: { failed: "postStart" } } },
+    ["preStop main", "look again at 90"],
+  ],
+  "the init container behind a sidecar waits for its startup probe": [
+    { init: [slow, migrate], have: { proxy: ["running"] } },
+    [],
+  ],
+  "the init container behind a sidecar starts when its startup probe succeeded": [
+    { init: [slow, migrate], have: { proxy: ["running"] }, containers: { proxy: { startup: "success" } } },
+    ["start migrate#0"],
+  ],
+  "main containers wait for the postStart of the last sidecar": [
+    { init: [proxy], have: { proxy: ["running"] }, containers: { proxy: { postStart: "running" } } },
+    [],
+  ],
+  "a sidecar that ended holds up no init container behind it": [
+    { init: [proxy, setup, migrate], have: { proxy: ["exit 1"], setup: ["exit 0"] } },
+    ["start proxy#1", "start migrate#0"],
+  ],
+  "a sidecar in its back-off holds up no init container either": [
+    {
+      init: [proxy, setup, migrate],
+      have: { proxy: ["exit 1 at 30", "exit 1 at 58"], setup: ["exit 0"] },
+      containers: { proxy: { backoff: backoff(10, 30) } },
+    },
+    ["start migrate#0", "proxy waits until 68", "look again at 68"],
+  ],
+  "a failed init container is restarted under Always, too": [
+    { spec: { restartPolicy: "Always" }, init: [setup], have: { setup: ["exit 1"] } },
+    ["start setup#1"],
+  ],
+  "an init container that succeeded is not run again, though nothing is known of those before it": [
+    { init: [setup, migrate], have: { migrate: ["exit 0"] } },
+    ["start main#0"],
+  ],
+  "a sidecar that ends while the pod ends is not restarted": [
+    {
+      init: [proxy],
+      have: { proxy: ["exit 1"], main: ["running"] },
+      view: ending("deleted", 90),
+      containers: { main: signalled(60) },
+    },
+    ["look again at 90"],
   ],
   "nothing is restarted in a pod that ends": [{ have: { main: ["exit 1"] }, view: ending("deleted", 90) }, ["settled"]],
   "a pod that ends waits for a start that is under way": [

@@ -1,5 +1,6 @@
 import { nextRestart } from "./backoff.ts";
-import { type Backoff, type ContainerView, type Ending, isRunning, latest, type PodView } from "./view.ts";
+import { graceMs, type StopAction, stopFailed, stopPod } from "./stop.ts";
+import { type Backoff, type ContainerView, type Ending, isRunning, isStarted, latest, type PodView } from "./view.ts";
 
 export interface StartAction {
   container: string;
@@ -11,8 +12,8 @@ export interface StartAction {
 
 export interface PodActions {
   start: StartAction[];
-  /** Signals to send, each once. */
-  stop: { container: string; how: "term" | "kill" }[];
+  /** Steps towards the end of containers, each once. */
+  stop: StopAction[];
   /** Containers whose restart waits for its back-off. ms since the epoch, and the whole delay in ms. */
   backingOff: { container: string; until: number; delayMs: number }[];
   /** The pod is to be ended from now on. */
@@ -23,30 +24,32 @@ export interface PodActions {
   wakeAt?: number;
 }
 
-/** `spec.terminationGracePeriodSeconds` in ms; Kubernetes' default is 30 s. */
-export function graceMs(view: PodView): number {
-  return (view.pod.spec?.terminationGracePeriodSeconds ?? 30) * 1000;
-}
-
 /** Whether the restart policy wants an ended container again. A sidecar is restarted whatever the pod says. */
 export function wantsRestart(view: PodView, container: ContainerView): boolean {
   const exit = latest(container)?.exit;
   if (!exit) return false;
   if (container.kind === "sidecar") return true;
   const policy = view.pod.spec?.restartPolicy ?? "Always";
+  // Ended by the node, so that it starts anew, however it took that.
+  if (container.failed === "liveness" || container.failed === "startup") return policy !== "Never";
   // An init container that succeeded is done, also under Always.
   if (container.kind === "init") return policy !== "Never" && exit.exitCode !== 0;
   return policy === "Always" || (policy === "OnFailure" && exit.exitCode !== 0);
 }
 
-/** Init containers are over: all have succeeded, or a main container ran already. */
+/**
+ * Init containers are over: the last one has succeeded, or has started where it is a sidecar; or a main container ran
+ * already. The one before it was done when it began.
+ */
 export function isInitialized(view: PodView): boolean {
   if (view.containers.some((c) => c.kind === "main" && c.attempts.length > 0)) return true;
-  return view.containers.every(
-    (c) =>
-      c.kind === "main" ||
-      (c.kind === "sidecar" ? c.attempts.length > 0 && isRunning(c) : latest(c)?.exit?.exitCode === 0),
-  );
+  const last = view.containers.findLast((c) => c.kind !== "main");
+  return !last || isInitDone(last);
+}
+
+/** The next init container may start: this one has succeeded; or, where it is a sidecar, it has started. */
+export function isInitDone(container: ContainerView): boolean {
+  return container.kind === "sidecar" ? isStarted(container) : latest(container)?.exit?.exitCode === 0;
 }
 
 /** What to do about a pod now: the kubelet's computePodActions for what a container runtime without sandboxes needs. */
@@ -57,7 +60,8 @@ export function computePodActions(view: PodView): PodActions {
   };
 
   if (view.ending) {
-    stopInOrder(view, view.ending, actions, wake);
+    actions.stop = stopPod(view, view.ending, wake);
+    actions.settled = !view.containers.some((c) => c.starting || isRunning(c));
     return actions;
   }
 
@@ -86,22 +90,23 @@ export function computePodActions(view: PodView): PodActions {
     }
     wake(at);
   }
+  for (const container of view.containers) actions.stop.push(...stopFailed(view, container, wake));
   if (!view.ready) return actions;
 
-  if (!initialized) {
-    // Each init container waits for the one before it, sidecars included.
-    const next = view.containers.find(
-      (c) => !(c.kind === "init" && latest(c)?.exit?.exitCode === 0) && !(c.kind === "sidecar" && isRunning(c)),
-    );
-    if (next) startIfDue(view, next, actions, wake);
-    return actions;
-  }
-  for (const container of view.containers) {
-    if (container.kind === "init" || isRunning(container)) continue;
-    if (over(container)) continue;
-    startIfDue(view, container, actions, wake);
+  for (const container of initialized ? view.containers : initContainersInTurn(view)) {
+    if (initialized && container.kind === "init") continue;
+    if (!over(container)) startIfDue(view, container, actions, wake);
   }
   return actions;
+}
+
+/** The init container whose turn it is, and the sidecars before it, which are kept running. */
+function initContainersInTurn(view: PodView): ContainerView[] {
+  const inits = view.containers.filter((c) => c.kind !== "main");
+  // From the last one that was started: those before it were done, also where nothing is known of them any more.
+  const last = inits.findLastIndex((c) => c.attempts.length > 0);
+  const turn = last < 0 ? 0 : isInitDone(inits[last]!) ? last + 1 : last;
+  return inits.filter((c, index) => index === turn || (index < turn && c.kind === "sidecar"));
 }
 
 function startIfDue(view: PodView, container: ContainerView, actions: PodActions, wake: (at: number) => void): void {
@@ -129,23 +134,4 @@ function startIfDue(view: PodView, container: ContainerView, actions: PodActions
     restartCount: attempt.restartCount + 1,
     backoff: next,
   });
-}
-
-/** Main and init containers first, all at once; then the sidecars in reverse order, one after another; all in one budget. */
-function stopInOrder(view: PodView, ending: Ending, actions: PodActions, wake: (at: number) => void): void {
-  const alive = view.containers.filter((c) => c.starting || isRunning(c));
-  if (alive.length === 0) {
-    actions.settled = true;
-    return;
-  }
-  const due = view.now >= ending.killAt;
-  const sidecars = alive.filter((c) => c.kind === "sidecar");
-  const others = alive.filter((c) => c.kind !== "sidecar");
-  const turn = due ? alive : others.length > 0 ? others : sidecars.slice(-1);
-  for (const container of turn) {
-    if (!isRunning(container)) continue;
-    if (due && container.sent !== "kill") actions.stop.push({ container: container.spec.name, how: "kill" });
-    else if (!due && !container.sent) actions.stop.push({ container: container.spec.name, how: "term" });
-  }
-  if (!due) wake(ending.killAt);
 }

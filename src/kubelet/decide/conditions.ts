@@ -1,7 +1,8 @@
 import { toTime } from "../../clock.ts";
 import type { ContainerStatus, PodCondition } from "../../kube/types.ts";
+import { isInitDone } from "./actions.ts";
 import type { PodPhase } from "./phase.ts";
-import { isRunning, latest, type PodView } from "./view.ts";
+import { isRunning, type PodView } from "./view.ts";
 
 /** The conditions that a kubelet owns; all others on a pod are somebody else's. */
 export const ownedConditions = [
@@ -63,9 +64,7 @@ export function computeConditions(
 function initializedVerdict(view: PodView, phase: PodPhase, initialized: boolean): Verdict {
   if (phase === "Succeeded") return { status: true, reason: "PodCompleted" };
   if (initialized) return { status: true };
-  const names = view.containers
-    .filter((c) => (c.kind === "init" && latest(c)?.exit?.exitCode !== 0) || (c.kind === "sidecar" && !isRunning(c)))
-    .map((c) => c.spec.name);
+  const names = view.containers.filter((c) => c.kind !== "main" && !isInitDone(c)).map((c) => c.spec.name);
   return {
     status: false,
     reason: "ContainersNotInitialized",

@@ -10,7 +10,7 @@ import type { RuntimeContainer } from "../../runtimes/contract.ts";
 import { isInitialized, type PodActions } from "./actions.ts";
 import { computeConditions } from "./conditions.ts";
 import { computePhase } from "./phase.ts";
-import { type ContainerView, latest, type PodView } from "./view.ts";
+import { type ContainerView, isReady, isStarted, latest, type PodView } from "./view.ts";
 
 export interface StatusInput {
   /** Address of this node; a pod on the host's network has it, too. */
@@ -56,7 +56,6 @@ function containerStatus(
   const current = latest(container);
   const before = container.attempts.at(-2);
   const state = containerState(view, container, actions, initialized);
-  const running = state.running !== undefined;
   // While a restart is awaited, the last exit is the last state; otherwise the attempt before is.
   const last = state.waiting && current?.exit ? current : before;
   return {
@@ -65,8 +64,8 @@ function containerStatus(
     imageID: current?.imageID ?? "",
     ...(current && { containerID: current.containerID }),
     restartCount: current?.restartCount ?? 0,
-    ready: container.kind === "init" ? current?.exit?.exitCode === 0 : running,
-    started: running,
+    ready: isReady(container),
+    started: isStarted(container),
     state,
     lastState: last?.exit ? { terminated: terminated(last) } : {},
   };

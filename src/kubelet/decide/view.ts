@@ -31,17 +31,40 @@ export interface ContainerView {
   starting: boolean;
   /** The highest attempt that the runtime was asked for: a number is never used twice, also where a start failed. */
   asked?: number;
-  /** What the latest attempt was told. */
-  sent?: "term" | "kill";
   problem?: ContainerProblem;
   backoff?: Backoff;
+  /** postStart of the latest attempt: it counts as started only when that is over. */
+  postStart?: "running";
+  /** What the startup probe of the latest attempt came to; undefined: nothing yet. */
+  startup?: "success";
+  /** What the readiness probe of the latest attempt came to; undefined: nothing yet, which is not ready. */
+  readiness?: "success" | "failure";
+  /** Why the latest attempt has to end though its pod goes on. */
+  failed?: ContainerFailure;
+  /** How far the end of the latest attempt has come. */
+  stop?: ContainerStop;
+}
+
+/** What ended one container: a probe that failed as often as it may, or its postStart hook. */
+export type ContainerFailure = "startup" | "liveness" | "postStart";
+
+/** The end of one attempt, step by step: preStop, stop signal, SIGKILL. */
+export interface ContainerStop {
+  /** Of a container that ends alone. ms since the epoch */
+  killAt?: number;
+  preStop?: "running" | "done";
+  /** When the stop signal was sent. ms since the epoch */
+  signalledAt?: number;
+  killed?: true;
 }
 
 /** Why a pod is being ended. */
 export interface Ending {
   cause: "deleted" | "deadline" | "finished" | "refused" | "evicted";
-  /** ms since the epoch: from then on everything is killed. */
+  /** The end of the grace period, ms since the epoch: what runs then is killed, at the latest `minimumStopMs` after its signal. */
   killAt: number;
+  /** No grace at all (`--force`): everything is killed at once, and no hook runs. */
+  force?: true;
   /** `status.reason` and `status.message`, where the cause gives the pod one. */
   reason?: string;
   message?: string;
@@ -71,6 +94,18 @@ export function latest(container: ContainerView): RuntimeContainer | undefined {
 export function isRunning(container: ContainerView): boolean {
   const attempt = latest(container);
   return attempt !== undefined && attempt.exit === undefined;
+}
+
+/** Runs, and neither its startup probe nor its postStart hook is still awaited. */
+export function isStarted(container: ContainerView): boolean {
+  if (!isRunning(container) || container.postStart) return false;
+  return container.kind === "init" || !container.spec.startupProbe || container.startup === "success";
+}
+
+/** What a Service would send requests to. */
+export function isReady(container: ContainerView): boolean {
+  if (container.kind === "init") return latest(container)?.exit?.exitCode === 0;
+  return isStarted(container) && (!container.spec.readinessProbe || container.readiness === "success");
 }
 
 /** The containers of a pod with their kinds, init containers first. */

@@ -44,10 +44,11 @@ export class LocalProvider implements Provider {
     const byPod = groupByPod(containers);
     const { records, broken } = files.list();
     // The newest last: of two pods of one name it has the link, and is the one that its name means.
-    for (const { pod, startedAt, ended } of records.sort((a, b) => a.startedAt - b.startedAt)) {
+    for (const { pod, startedAt, ended, started } of records.sort((a, b) => a.startedAt - b.startedAt)) {
       const { uid } = podRef(pod);
       this.#linkAgain(pod);
-      this.#begin({ pod, startedAt, attempts: byPod.get(uid) ?? [], recorded: true, ...(ended && { ended }) });
+      const attempts = byPod.get(uid) ?? [];
+      this.#begin({ pod, startedAt, attempts, recorded: true, ...(ended && { ended }), ...(started && { started }) });
       byPod.delete(uid);
     }
     for (const { uid, why } of broken) {

@@ -1,3 +1,5 @@
+import { PassThrough } from "node:stream";
+import { HostletError } from "../../../errors.ts";
 import { onAbort } from "../../../kube/abort.ts";
 import type { LogOptions } from "../../../kube/logOptions.ts";
 import type {
@@ -9,6 +11,7 @@ import type {
   RuntimeContainer,
 } from "../../../runtimes/contract.ts";
 import type { ImageService } from "../../../runtimes/images.ts";
+import type { ContainerStreams, ExecRequest } from "../../../runtimes/streams.ts";
 import type { ManualClock } from "../../../testing/manualClock.ts";
 
 export interface FakeContainer {
@@ -16,6 +19,13 @@ export interface FakeContainer {
   spec: ContainerSpec;
   /** Signals and kills, in order: `15`, `kill`. */
   told: string[];
+}
+
+export interface FakeExec {
+  /** @default 0 */
+  exitCode?: number;
+  stdout?: string;
+  stderr?: string;
 }
 
 /**
@@ -36,6 +46,11 @@ export class FakeHost {
   onStart: (spec: ContainerSpec) => Promise<void> | void = () => {};
   onKill: (id: ContainerID) => Promise<void> | void = () => {};
   onRemove: (id: ContainerID) => Promise<void> | void = () => {};
+  onSignal: (id: ContainerID) => Promise<void> | void = () => {};
+  /** What a command in a container comes to. */
+  onExec: (id: ContainerID, argv: string[], signal: AbortSignal) => Promise<FakeExec> | FakeExec = () => ({});
+  /** `name#attempt` and the command, in order. */
+  readonly execs: string[] = [];
   callbacks: ContainerRuntimeCallbacks | undefined;
   /** Set before the provider is made: the runtime has images then. */
   images: ImageService | undefined;
@@ -111,6 +126,7 @@ export class FakeRuntime implements ContainerRuntime {
 
   async signal(id: ContainerID, signal: number): Promise<void> {
     this.#tell(id, String(signal));
+    await this.#host.onSignal(id);
     if (!this.#host.deaf.has(id.container)) setImmediate(() => this.#exit(id, 128 + signal, signal));
   }
 
@@ -134,6 +150,20 @@ export class FakeRuntime implements ContainerRuntime {
     yield Buffer.from(`${said ?? `log of ${keyOf(id)}`}\n`);
     if (!options.follow || this.#find(id)?.container.exit) return;
     await new Promise<void>((resolve) => onAbort(signal, resolve));
+  }
+
+  async exec(id: ContainerID, { argv }: ExecRequest, signal: AbortSignal): Promise<ContainerStreams> {
+    const found = this.#find(id);
+    if (!found || found.container.exit) throw new HostletError("NotFound", `container ${keyOf(id)} does not run`);
+    this.#host.execs.push(`${keyOf(id)} ${argv.join(" ")}`);
+    const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+    const ended = Promise.resolve(this.#host.onExec(id, argv, signal)).then((result) => {
+      stdout.end(result.stdout ?? "");
+      stderr.end(result.stderr ?? "");
+      return { exitCode: result.exitCode ?? 0 };
+    });
+    ended.catch(() => {}); // whoever needs it awaits it
+    return { stdout, stderr, resize: () => {}, ended, close: () => {} };
   }
 
   async stop(): Promise<void> {

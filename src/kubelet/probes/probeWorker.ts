@@ -1,0 +1,73 @@
+import type { Clock } from "../../clock.ts";
+import type { Probe } from "../../kube/types.ts";
+import { judge, type ProbeRun, type ProbeVerdict } from "./judge.ts";
+import type { ProbeOutcome } from "./outcome.ts";
+
+export interface ProbeWorkerOptions {
+  probe: Probe;
+  clock: Clock;
+  /** ms since the epoch */
+  firstAt: number;
+  /** Asks once. */
+  ask(signal: AbortSignal): Promise<ProbeOutcome>;
+  /** The result of every time it was asked; an Error is one that says nothing of the container. */
+  asked(outcome: ProbeOutcome | Error, ms: number): void;
+  /** What the results come to, each time they come to something. */
+  verdict(verdict: ProbeVerdict): void;
+}
+
+/** One reason for all: abort() would make an error with a stack each time. */
+const timedOut = new Error("the probe's timeout is over");
+const stopped = new Error("the probe is not made any more");
+
+/** Asks again and again by the probe's own timetable, one question at a time, until it is stopped. */
+export class ProbeWorker {
+  readonly #options: ProbeWorkerOptions;
+  #run: ProbeRun = { count: 0 };
+  #cancel = () => {};
+  #asking: AbortController | undefined;
+  #stopped = false;
+
+  constructor(options: ProbeWorkerOptions) {
+    this.#options = options;
+    this.#askAt(options.firstAt);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancel();
+    this.#asking?.abort(stopped);
+  }
+
+  #askAt(time: number): void {
+    const { clock } = this.#options;
+    const ms = time - clock.now();
+    if (ms <= 0) void this.#ask();
+    else this.#cancel = clock.after(ms, () => void this.#ask());
+  }
+
+  async #ask(): Promise<void> {
+    const { probe, clock, ask, asked, verdict } = this.#options;
+    const begin = clock.now();
+    const abort = new AbortController();
+    this.#asking = abort;
+    this.#cancel = clock.after((probe.timeoutSeconds ?? 1) * 1000, () => abort.abort(timedOut));
+    let outcome: ProbeOutcome | Error;
+    try {
+      outcome = await ask(abort.signal);
+    } catch (error) {
+      outcome = error as Error;
+    }
+    this.#cancel();
+    if (this.#stopped) return;
+    // Counted from the last question, as the kubelet's ticker does; one that took longer than a period is followed at once.
+    const next = begin + (probe.periodSeconds ?? 10) * 1000;
+    this.#askAt(next);
+    asked(outcome, clock.now() - begin);
+    // An error says nothing of the container: it counts neither way.
+    if (outcome instanceof Error) return;
+    const judged = judge(this.#run, outcome.result === "failure" ? "failure" : "success", probe);
+    this.#run = judged.run;
+    if (judged.verdict) verdict(judged.verdict);
+  }
+}
