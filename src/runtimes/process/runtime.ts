@@ -8,6 +8,7 @@ import type {
   ContainerRuntime,
   ContainerRuntimeCallbacks,
   ContainerSpec,
+  ContainerStats,
   RuntimeContainer,
 } from "../contract.ts";
 import { writeAttemptRecord } from "./attemptRecord.ts";
@@ -22,6 +23,7 @@ import { settleAttempts } from "./recover.ts";
 import { findPackage, findShim, verifyShim } from "./shim.ts";
 import { attemptMark, type LogLimits, shimArguments, YieldingQueue } from "./spawn.ts";
 import { Spawner } from "./spawner.ts";
+import { StatsReader } from "./stats/reader.ts";
 
 export interface ProcessRuntimeOptions {
   /** This node's own directory; of one live agent only. */
@@ -49,11 +51,13 @@ class ProcessRuntime implements ContainerRuntime {
   readonly #queue = new YieldingQueue();
   readonly #spawner = new Spawner(() => this.#shim);
   readonly #stopping = new AbortController();
+  readonly #stats: StatsReader;
   #callbacks: ContainerRuntimeCallbacks | undefined;
   #shim = "";
 
   constructor(options: ProcessRuntimeOptions) {
     this.#options = options;
+    this.#stats = new StatsReader(options.clock);
   }
 
   async recover(callbacks: ContainerRuntimeCallbacks): Promise<RuntimeContainer[]> {
@@ -174,6 +178,13 @@ class ProcessRuntime implements ContainerRuntime {
       );
     }
     yield* readLogs(monitor.paths.dir, options, monitor, this.#options.clock, signal);
+  }
+
+  stats(): Promise<ContainerStats[]> {
+    const running = [...this.#monitors.values()].filter((monitor) => !monitor.exit);
+    return this.#stats.read(
+      running.map(({ container, paths: { id, name, dir } }) => ({ id, name, dir, startedAt: container.startedAt })),
+    );
   }
 
   async stop(): Promise<void> {
