@@ -1,4 +1,5 @@
 import { readdirSync, rmdirSync, unlinkSync } from "node:fs";
+import { chmod, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 /**
@@ -32,5 +33,34 @@ export function removeUpTo(dir: string, count: number): number {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return left;
     throw error;
+  }
+}
+
+const entriesAtOnce = 200;
+
+/** Removes a tree of any size, without blocking for a large one. Payloads leave directories in which not even their owner may remove anything (Go's module cache is one). */
+export async function removeTree(dir: string): Promise<void> {
+  const options = { recursive: true, force: true, maxRetries: 3 };
+  try {
+    // What a pod without much data leaves is removed at once; a large tree must not block the others.
+    if (removeUpTo(dir, entriesAtOnce) > 0) return;
+    await rm(dir, options);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "EACCES" && code !== "EPERM") throw error;
+    await openUp(dir);
+    await rm(dir, options);
+  }
+}
+
+async function openUp(dir: string): Promise<void> {
+  try {
+    await chmod(dir, 0o700);
+    for (const entry of await readdir(dir, { withFileTypes: true })) {
+      if (entry.isDirectory()) await openUp(join(dir, entry.name));
+    }
+  } catch (error) {
+    // An rm that failed in one place still goes on in others.
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }
 }

@@ -33,6 +33,7 @@ const configKeys = [
   "nodeName",
   "provider",
   "runtime",
+  "isolation",
   "podsDir",
   "stateDir",
   "pathLayout",

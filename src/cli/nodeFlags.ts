@@ -13,6 +13,7 @@ export interface NodeFlags {
   podsDir?: string;
   stateDir?: string;
   pathLayout?: string;
+  isolation?: string;
   logLevel?: string;
   port?: string;
 }
@@ -23,10 +24,10 @@ export interface NodeFlags {
  * @throws {HostletError} ConfigInvalid
  */
 export function loadLocalConfig(flags: NodeFlags, io: Io, stateDirName: string): Promise<NodeConfig> {
-  const { compat, nodeName, podsDir, stateDir, pathLayout, logLevel } = flags;
+  const { compat, nodeName, podsDir, stateDir, pathLayout, isolation, logLevel } = flags;
   const home = io.env.HOME || homedir();
   return loadConfig({
-    flags: { compat, nodeName, podsDir, stateDir, pathLayout, logLevel },
+    flags: { compat, nodeName, podsDir, stateDir, pathLayout, isolation, logLevel },
     env: io.env,
     home,
     ...(flags.config === undefined ? {} : { file: flags.config }),

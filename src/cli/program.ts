@@ -96,6 +96,10 @@ function nodeOptions(command: Command): Command {
     .option("--pods-dir <dir>", "where the pods' directories are found; default: ~/.hostlet/pods")
     .option("--state-dir <dir>", "where hostlet keeps its own files; default: ~/.hostlet/run or ~/.hostlet/up")
     .option("--path-layout <layout>", "namespace: <podsDir>/<namespace>/<pod>; pod: <podsDir>/<pod>")
+    .option(
+      "--isolation <kind>",
+      "none: containers see the host; sandbox: a root, mounts and processes of their own; default: none",
+    )
     .option("--port <port>", "port of the API server on 127.0.0.1; default: any that is free")
     .option("--config <file>", "configuration file; default: ~/.hostlet/config.yaml")
     .option("--log-level <level>", "fatal, error, warn, info, debug, trace or silent; default: warn");
@@ -126,6 +130,10 @@ function clusterNodeOptions(command: Command): Command {
     .option("--on-exit <what>", "delete-node: remove the Node when leaving, where the identity may")
     .option("--provider <provider>", "what runs whole pods: local; default: local")
     .option("--runtime <runtime>", "what runs the containers of provider local: process; default: process")
+    .option(
+      "--isolation <kind>",
+      "none: containers see the host; sandbox: a root, mounts and processes of their own; default: none",
+    )
     .option("--startup-timeout <duration>", "give up when the cluster can't be reached; default: wait for ever")
     .option("--compat", "the habits of virtual-kubelet-cmd: ~ and $HOME in env, one-line commands by bash -c")
     .option("--pods-dir <dir>", "where the pods' directories are found; default: ~/.hostlet/pods")

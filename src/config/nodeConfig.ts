@@ -22,6 +22,13 @@ export interface NodeConfig {
    */
   runtime: "process";
   /**
+   * What containers see of this host. `none`: everything; mountPaths lie under the container's directory. `sandbox`: a root
+   * filesystem, mounts and processes of their own, every mountPath real; by root, or by an ordinary user where the host gives user namespaces. A pod of
+   * a node with `none` asks for it with the RuntimeClass or the annotation `hostlet.dev/isolation`: `sandbox`.
+   * @default none
+   */
+  isolation: "none" | "sandbox";
+  /**
    * Where a pod's directories are found: `<podsDir>/<namespace>/<pod>`.
    * @default ~/.hostlet/pods
    */
@@ -65,8 +72,10 @@ export interface NodeConfig {
   inheritEnv: string[];
   /**
    * What to run for an `image`; the first entry that matches counts. `match` is the image's name, `*` at its end stands
-   * for any rest; `entrypoint` and `command` are what a pod's `command` and `args` replace; `env` and `workingDir` are
-   * used where the pod sets none.
+   * for any rest; `entrypoint` and `command` are what a pod's `command` and `args` replace; `env`, `workingDir` and
+   * `user` (`user[:group]`) are used where the pod sets none. `rootfs` is what its containers have for a root filesystem, in the sandbox: a directory, a tar
+   * file of one, an OCI image layout (a directory or a tar file) or an archive of `docker save`; what those say of entrypoint and the like
+   * counts where the entry says nothing.
    * @default none
    */
   images: ImageEntry[];
@@ -91,6 +100,16 @@ export interface NodeConfig {
    * @default the address of the host towards the API server; 127.0.0.1 with `run` and `up`
    */
   nodeIP: string | undefined;
+  /**
+   * Addresses of the cluster's DNS, for pods with mounts of their own.
+   * @default none: those pods have the host's DNS
+   */
+  clusterDNS: string[];
+  /**
+   * The cluster's domain, in the names of pods that have a subdomain.
+   * @default cluster.local
+   */
+  clusterDomain: string;
   /**
    * Port of the kubelet API; 0: any that is free.
    * @default 10250; 0 with `run` and `up`
@@ -135,4 +154,6 @@ export interface ImageEntry {
   command?: string[];
   env?: Record<string, string>;
   workingDir?: string;
+  user?: string;
+  rootfs?: string;
 }

@@ -43,6 +43,8 @@ const image = v.strictObject({
   command: v.optional(v.array(v.string("a string"), "a list of strings")),
   env: v.optional(v.record(v.string(), v.string("a string (quote it)"), "names and values")),
   workingDir: v.optional(v.string("a path")),
+  user: v.optional(v.string("user[:group]")),
+  rootfs: v.optional(v.pipe(v.string("a path"), v.startsWith("/", "an absolute path"))),
 });
 
 type Schema = v.GenericSchema<unknown, unknown>;
@@ -85,6 +87,7 @@ export const options: { [K in keyof NodeConfig]: Option } = {
   },
   provider: { schema: v.picklist(providers, `one of ${providers.join(", ")}`), text: plain },
   runtime: { schema: v.picklist(runtimes, `one of ${runtimes.join(", ")}`), text: plain },
+  isolation: { schema: v.picklist(["none", "sandbox"], "none or sandbox"), text: plain },
   podsDir: { schema: path, text: plain },
   stateDir: { schema: path, text: plain },
   pathLayout: { schema: v.picklist(["namespace", "pod"], "namespace or pod"), text: plain },
@@ -101,6 +104,11 @@ export const options: { [K in keyof NodeConfig]: Option } = {
   nodeTaints: { schema: v.array(taint, "a list of taints"), text: taints },
   disableTaint: { schema: v.boolean("true or false"), text: boolean },
   nodeIP: { schema: v.pipe(v.string("an IP address"), v.ip("an IP address")), text: plain },
+  clusterDNS: {
+    schema: v.array(v.pipe(v.string("an IP address"), v.ip("an IP address")), "a list of addresses"),
+    text: list,
+  },
+  clusterDomain: { schema: v.pipe(v.string("a domain"), v.regex(dnsSubdomain, "a DNS domain")), text: plain },
   kubeletPort: { schema: count(0, 65_535), text: number },
   cpu: { schema: quantity, text: plain },
   memory: { schema: quantity, text: plain },

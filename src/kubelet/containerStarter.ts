@@ -57,6 +57,8 @@ export class ContainerStarter {
         ...(prepared.workingDir !== undefined && { workingDir: prepared.workingDir }),
         dir: deps.files.containerDir(pod, spec.name),
         mounts: prepared.mounts,
+        ...(prepared.isolation && { isolation: prepared.isolation }),
+        ...(prepared.hostname !== undefined && { hostname: prepared.hostname }),
         stdin: spec.stdin ?? false,
         ...(spec.stdinOnce && { stdinOnce: true }),
         tty: spec.tty ?? false,

@@ -36,6 +36,9 @@ export interface PreparedContainer {
   env: Record<string, string>;
   workingDir?: string;
   mounts: ContainerMount[];
+  /** Every mountPath is real, and `workingDir` a path in the container. */
+  isolation?: "sandbox";
+  hostname?: string;
   /** Said in the Created event: that the image is not used, for one. */
   note?: string;
   /** For an Event, such as invalid names of variables. */

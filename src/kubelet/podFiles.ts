@@ -10,12 +10,11 @@ import {
   unlinkSync,
   writeFileSync,
 } from "node:fs";
-import { chmod, readdir, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { HostletError } from "../errors.ts";
 import type { Pod, PodRef } from "../kube/types.ts";
 import { podRef } from "../kube/types.ts";
-import { removeUpTo } from "../removeTree.ts";
+import { removeTree } from "../removeTree.ts";
 
 /** What stands in `<stateDir>/pods/<uid>/pod.json`. A reader refuses a version that it does not know. */
 export interface PodRecord {
@@ -172,35 +171,6 @@ export class PodFiles {
       `${publicDir} exists and was not made by this hostlet; it is left alone. Rename the pod, move the file away, or choose another --pods-dir`,
       { reason: "PathNotOurs" },
     );
-  }
-}
-
-const entriesAtOnce = 200;
-
-/** Payloads leave directories in which not even their owner may remove anything (Go's module cache is one). */
-async function removeTree(dir: string): Promise<void> {
-  const options = { recursive: true, force: true, maxRetries: 3 };
-  try {
-    // What a pod without much data leaves is removed at once; a large tree must not block the others.
-    if (removeUpTo(dir, entriesAtOnce) > 0) return;
-    await rm(dir, options);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== "EACCES" && code !== "EPERM") throw error;
-    await openUp(dir);
-    await rm(dir, options);
-  }
-}
-
-async function openUp(dir: string): Promise<void> {
-  try {
-    await chmod(dir, 0o700);
-    for (const entry of await readdir(dir, { withFileTypes: true })) {
-      if (entry.isDirectory()) await openUp(join(dir, entry.name));
-    }
-  } catch (error) {
-    // An rm that failed in one place still goes on in others.
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }
 }
 

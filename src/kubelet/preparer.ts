@@ -12,6 +12,8 @@ import type { Allocatable } from "./env/resourceField.ts";
 import { imageCommand } from "./image/imageCommand.ts";
 import { resolveCommand } from "./image/resolveCommand.ts";
 import { resolveWorkingDir } from "./image/workingDir.ts";
+import { isolationOf } from "./isolation.ts";
+import { type NetworkFiles, networkMounts, writeNetworkFiles } from "./network/podNetworkFiles.ts";
 import { volumeReferences } from "./volumes/kinds.ts";
 import { toPublicPath } from "./volumes/paths.ts";
 import { type PodVolumes, setUpVolumes } from "./volumes/podVolumes.ts";
@@ -27,19 +29,26 @@ export interface PreparerOptions {
 
 interface PreparedVolumes extends PreparedPod {
   volumes: PodVolumes;
+  /** Of a pod that may have mounts of its own. */
+  network?: NetworkFiles;
 }
 
 /** Volumes, environment and command of the pods of this node. */
 export function createPreparer(options: PreparerOptions): Preparer<PreparedVolumes> {
   const { config, objects, clock, hostIP, allocatable } = options;
   const inherit = inheritedEnv(process.env, config.inheritEnv);
+  const isSandboxed = (pod: Pod) => isolationOf(pod, config.isolation) === "sandbox";
   const addresses = { hostIPs: [hostIP], podIPs: [hostIP] };
 
   return {
     async pod(pod, { dir }, signal) {
       const volumes = await setUpVolumes({ pod, podDir: dir, objects, allocatable, clock, signal });
+      const dns = { servers: config.clusterDNS, domain: config.clusterDomain };
+      const mayBeReal = isSandboxed(pod) || config.images.some(({ rootfs }) => rootfs !== undefined);
+      const network = mayBeReal ? writeNetworkFiles(pod, dir, addresses.podIPs, dns) : undefined;
       return {
         volumes,
+        ...(network && { network }),
         refs: volumeReferences(pod),
         warnings: volumes.warnings.map(({ message }) => message),
         get refreshAt() {
@@ -52,14 +61,17 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
       };
     },
 
-    async container(pod, container, { volumes }, { dir, publicDir }, signal, image) {
+    async container(pod, container, { volumes, network }, { dir, publicDir: publicPlace }, signal, image) {
+      const realMounts = isSandboxed(pod) || image?.rootfs !== undefined;
+      // In a sandbox nothing but the container's own directory is in its place.
+      const publicDir = realMounts ? dir : publicPlace;
       // With a root filesystem of its own a container has nothing of the host's: not its environment, not its paths.
       const ownRoot = image !== undefined && !image.onHost;
       const { namespace = "", name: podName = "", uid: podUID = "" } = pod.metadata ?? {};
       const publicPath = (path: string) => toPublicPath(path, dir, publicDir);
-      const mounted = (container.volumeMounts ?? []).flatMap(({ name }) => {
+      const mounted = (container.volumeMounts ?? []).flatMap(({ name, mountPath }) => {
         const source = volumes.sources.get(name);
-        return source ? [[name, publicPath(source.path)] as const] : [];
+        return source ? [[name, realMounts ? mountPath : publicPath(source.path)] as const] : [];
       });
       const containerDir = join(publicDir, "containers", container.name);
       const extra = hostletVariables({
@@ -83,8 +95,16 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
         signal,
       });
       const { variables, warnings } = resolved;
-      const mounts = await volumes.mountsFor(container, variables);
-      if (image && ownRoot) return { ...imageCommand(container, image, variables, resolved.env), mounts, warnings };
+      const own = await volumes.mountsFor(container, variables);
+      const ofNetwork = realMounts && network ? network : undefined;
+      const mounts = ofNetwork ? [...networkMounts(container, ofNetwork), ...own] : own;
+      const sandbox = {
+        ...(realMounts && { isolation: "sandbox" as const }),
+        ...(ofNetwork && { hostname: ofNetwork.hostname }),
+      };
+      if (image && ownRoot) {
+        return { ...imageCommand(container, image, variables, resolved.env), ...sandbox, mounts, warnings };
+      }
       const command = await resolveCommand({
         container,
         mounts,
@@ -96,12 +116,15 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
         podDir: dir,
         containerDir,
         publicDir,
+        realMounts,
       });
-      const workingDir = await resolveWorkingDir(container.workingDir ?? command.workingDir, mounts, containerDir);
+      const wanted = container.workingDir || command.workingDir;
+      const workingDir = realMounts ? wanted : await resolveWorkingDir(wanted, mounts, containerDir);
       return {
         argv: command.argv,
         env: command.env,
-        workingDir,
+        ...(workingDir && { workingDir }),
+        ...sandbox,
         mounts,
         ...(command.message !== undefined && { note: command.message }),
         warnings,

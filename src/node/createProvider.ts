@@ -1,3 +1,4 @@
+import { homedir } from "node:os";
 import type { NodeConfig } from "../config/nodeConfig.ts";
 import type { Allocatable } from "../kubelet/env/resourceField.ts";
 import { PodFiles } from "../kubelet/podFiles.ts";
@@ -5,7 +6,10 @@ import { createPreparer } from "../kubelet/preparer.ts";
 import type { Provider, ProviderContext } from "../providers/contract.ts";
 import { LocalProvider } from "../providers/local/index.ts";
 import type { ContainerRuntime } from "../runtimes/contract.ts";
+import { chooseLauncher } from "../runtimes/process/launchers/choose.ts";
+import type { Launcher } from "../runtimes/process/launchers/contract.ts";
 import { plainLauncher } from "../runtimes/process/launchers/plain.ts";
+import { createSandboxLauncher } from "../runtimes/process/launchers/sandbox.ts";
 import { createProcessRuntime } from "../runtimes/process/runtime.ts";
 
 export interface ProviderOptions {
@@ -37,12 +41,17 @@ function createLocalProvider({ config, context, hostIP, allocatable }: ProviderO
   });
 }
 
+function createLauncher({ isolation, stateDir, podsDir }: NodeConfig): Launcher {
+  const sandbox = createSandboxLauncher({ stateDir, hide: [homedir(), stateDir, podsDir] });
+  return isolation === "sandbox" ? sandbox : chooseLauncher({ plain: plainLauncher, sandbox });
+}
+
 function createRuntime(config: NodeConfig, { log, clock }: ProviderContext): ContainerRuntime {
   switch (config.runtime) {
     case "process":
       return createProcessRuntime({
         stateDir: config.stateDir,
-        launcher: plainLauncher,
+        launcher: createLauncher(config),
         log,
         clock,
         logLimits: { maxBytes: config.containerLogMaxSize, maxFiles: config.containerLogMaxFiles },

@@ -8,6 +8,8 @@ export interface RuntimeHarness {
   spec(about: Partial<ContainerSpec> & Pick<ContainerSpec, "argv">): ContainerSpec;
   /** Names in the environment that the runtime adds to the spec's. */
   addedEnv: readonly string[];
+  /** The pid on this host of a process that has `pid` in its container. @default the same */
+  hostPid?(id: ContainerID, pid: number): number;
   /** Leaves what an agent leaves that decided a start and was killed before it made it. */
   leaveUndecidedStart?(spec: ContainerSpec): Promise<void>;
   /** Removes everything; what ran has been killed before. */

@@ -18,6 +18,8 @@ export interface ContainerMount {
   /** As the manifest has it, relative or absolute; free of `..`. */
   mountPath: string;
   readOnly: boolean;
+  /** In place of `source` a file system in memory, with these mount options (`size=1048576`); only where mountPaths are real. */
+  tmpfs?: string;
 }
 
 /** Who a container's processes are and what they may. What is absent is as the agent has it. */
@@ -33,6 +35,24 @@ export interface ContainerSecurity {
   privileged?: boolean;
   readOnlyRootFilesystem?: boolean;
 }
+
+/**
+ * What of a pod a runtime sees to by itself. Without a feature the core goes by what the agent may, refuses the pod, or says in
+ * an Event that a field has no effect.
+ */
+export type RuntimeFeature =
+  /** Any user, groups, capabilities, privileged: `ContainerSpec.security` is then what the manifest asks for, unresolved. */
+  | "users"
+  /** seccomp and AppArmor profiles, at least RuntimeDefault. */
+  | "securityProfiles"
+  | "readOnlyRootFilesystem"
+  /** `ContainerMount.readOnly` holds. */
+  | "readOnlyMounts"
+  /** The limits of `ContainerSpec.resources`. */
+  | "limits"
+  | "hostAliases"
+  /** A process namespace for the pod or its containers. */
+  | "processNamespace";
 
 /** Requests and limits in the units of the kernel. Absent: none. */
 export interface ContainerResources {
@@ -57,6 +77,10 @@ export interface ContainerSpec {
   /** The container's own directory on this host (`.../containers/<name>`): exists, holds `pgid` and the mounts. */
   dir: string;
   mounts: ContainerMount[];
+  /** `sandbox`: every mountPath is real, and `workingDir` a path in the container. @default the node's */
+  isolation?: "sandbox";
+  /** Of a container that has a hostname of its own. */
+  hostname?: string;
   stdin: boolean;
   /** Standard input ends when the first who attached to it lets go. */
   stdinOnce?: boolean;
@@ -123,6 +147,8 @@ export interface ContainerRuntime {
   /** `process`, `systemd`, `docker` */
   readonly name: string;
   readonly version: string;
+  /** @default none */
+  readonly features?: ReadonlySet<RuntimeFeature>;
   /**
    * Called once, first. Finds every container that earlier agents started, follows the live ones again and resolves
    * with all of them. A start that was decided but never made is settled first: it never runs after this.

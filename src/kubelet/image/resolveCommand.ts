@@ -9,7 +9,7 @@ import { toPublicPath } from "../volumes/paths.ts";
 import { findImage, type ImageTableEntry } from "./imageTable.ts";
 import { jobsCommand } from "./jobsDriver.ts";
 import { filesIn, type HostFiles, hostFiles, jobsAmong } from "./scripts.ts";
-import { hostPathOf } from "./workingDir.ts";
+import { hostPathOf, pathInContainer } from "./workingDir.ts";
 
 export interface CommandRequest {
   container: Container;
@@ -27,6 +27,8 @@ export interface CommandRequest {
   containerDir: string;
   /** Where users find `podDir`: scripts are run by their path below it. Undefined: by their real path. */
   publicDir?: string | undefined;
+  /** mountPaths are real: scripts are run by their path in the container. */
+  realMounts?: boolean;
   files?: HostFiles;
 }
 
@@ -74,7 +76,7 @@ async function resolve(request: CommandRequest): Promise<ResolvedCommand> {
   const sameName = scriptMounts.filter((mount) => mount.volume === image);
   const chosen = sameName.length > 0 ? scriptsOf(image, await filesIn(sameName, files)) : undefined;
   const scripts = (chosen ?? jobsAmong(await filesIn(scriptMounts, files))).map((path) =>
-    toPublicPath(path, request.podDir, request.publicDir),
+    request.realMounts ? pathInContainer(path, mounts) : toPublicPath(path, request.podDir, request.publicDir),
   );
   if (scripts.length > 0) {
     const interpreter = command.length > 0 ? command : ["bash"];

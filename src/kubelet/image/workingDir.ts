@@ -20,6 +20,12 @@ export function hostPathOf(path: string, mounts: ContainerMount[], containerDir:
   return deepest?.path ?? resolve(containerDir, path);
 }
 
+/** Where a file of this host is in a container whose mountPaths are real: the other way round. */
+export function pathInContainer(path: string, mounts: ContainerMount[]): string {
+  const mount = mounts.find(({ source }) => path === source || path.startsWith(`${source}/`));
+  return mount ? join("/", mount.mountPath, relative(mount.source, path)) : path;
+}
+
 /**
  * The directory that a container starts in; its own where it asks for none.
  * @throws {HostletError} CreateContainerFailed with reason CreateContainerError where there is no such directory

@@ -6,6 +6,9 @@ export function testConfig(changes: Partial<NodeConfig> = {}): NodeConfig {
   return {
     provider: "local",
     runtime: "process",
+    isolation: "none",
+    clusterDNS: [],
+    clusterDomain: "cluster.local",
     nodeName: "n1",
     podsDir: "/nonexistent/pods",
     stateDir: "/nonexistent/state",

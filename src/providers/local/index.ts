@@ -6,11 +6,9 @@ import type { KubeletDeps } from "../../kubelet/deps.ts";
 import type { Eviction } from "../../kubelet/eviction.ts";
 import type { PodFiles } from "../../kubelet/podFiles.ts";
 import { type PodStart, PodWorker } from "../../kubelet/podWorker.ts";
-import { DiskUsage } from "../../kubelet/volumes/usage.ts";
 import { WorkQueue } from "../../kubelet/workQueue.ts";
 import type { ContainerExit, ContainerRuntime, RuntimeContainer } from "../../runtimes/contract.ts";
-import type { PodStats, Provider, ProviderCapabilities, ProviderContext, ProviderInfo } from "../contract.ts";
-import { podStats } from "./podStats.ts";
+import type { Provider, ProviderCapabilities, ProviderContext, ProviderInfo } from "../contract.ts";
 
 export interface LocalProviderOptions {
   context: ProviderContext;
@@ -28,23 +26,16 @@ export class LocalProvider implements Provider {
   readonly #workers = new Map<string, PodWorker>();
   /** Containers of pods without a record that can be read, by UID: the pod's own object gives them a worker again. */
   readonly #unclaimed = new Map<string, RuntimeContainer[]>();
-  readonly #usage: DiskUsage;
 
   constructor({ context, runtime, files, preparer, hostIP }: LocalProviderOptions) {
     this.info = { name: "local", runtimeVersion: `${runtime.name}://${runtime.version}` };
     const identity = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-    this.#usage = new DiskUsage(context.clock);
     this.#deps = { ...context, runtime, files, preparer, hostIP, identity, queue: new WorkQueue() };
   }
 
   capabilities(): ProviderCapabilities {
     const not = "this version of hostlet can't do it yet";
-    return {
-      exec: not,
-      attach: not,
-      portForward: not,
-      stats: this.#deps.runtime.stats ? true : `the container runtime ${this.#deps.runtime.name} tells no figures`,
-    };
+    return { exec: not, attach: not, portForward: not, stats: not };
   }
 
   async recover(): Promise<Pod[]> {
@@ -118,14 +109,7 @@ export class LocalProvider implements Provider {
     return this.#deps.runtime.logs(id, { ...options, previous: false }, signal);
   }
 
-  async stats(): Promise<PodStats[]> {
-    const containers = (await this.#deps.runtime.stats?.()) ?? [];
-    const pods = [...this.#workers.values()].map(({ pod }) => pod);
-    return podStats(pods, containers, (pod) => this.#deps.files.paths(pod).dir, this.#usage);
-  }
-
   async stop(): Promise<void> {
-    this.#usage.stop();
     this.#deps.queue.stop();
     for (const worker of this.#workers.values()) worker.stop();
     await this.#deps.runtime.stop();

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import type { Clock } from "../../clock.ts";
 import { HostletError } from "../../errors.ts";
 import type { Logger } from "../../telemetry/log.ts";
-import type { ContainerExit, RuntimeContainer } from "../contract.ts";
+import type { ContainerExit, ContainerID, RuntimeContainer } from "../contract.ts";
 import { judgeShim, readClaim, type ShimState, takeClaim } from "./claim.ts";
 import { askShim, connectToShim, listenToShim, type ShimNews } from "./control.ts";
 import { type ExitRecord, statusUnknown, toContainerExit } from "./exits.ts";
@@ -17,6 +17,8 @@ export interface MonitorContext {
   clock: Clock;
   log: Logger;
   queue: YieldingQueue;
+  /** What else is known of an end. */
+  explain(id: ContainerID, exit: ContainerExit): ContainerExit;
   /** The container has ended; called once, in a turn of its own, never after `close()`. */
   ended(monitor: Monitor): void;
 }
@@ -93,7 +95,7 @@ export class Monitor implements SpawnListener {
   /** The container has ended so. */
   finish(record: ExitRecord): void {
     if (this.#exit) return;
-    this.#exit = toContainerExit(record);
+    this.#exit = this.#context.explain(this.paths.id, toContainerExit(record));
     this.#startedAt ??= record.started;
     this.#cancelDeadline();
     this.#resolveReady();

@@ -5,6 +5,7 @@ import { type Clock, systemClock } from "../../clock.ts";
 import { silentLogger } from "../../telemetry/log.ts";
 import type { RuntimeHarness } from "../conformanceSession.ts";
 import { writeAttemptRecord } from "./attemptRecord.ts";
+import type { Launcher } from "./launchers/contract.ts";
 import { plainLauncher } from "./launchers/plain.ts";
 import { attemptPaths, makeAttemptDir } from "./layout.ts";
 import { createProcessRuntime } from "./runtime.ts";
@@ -14,7 +15,13 @@ export interface ProcessHarness extends RuntimeHarness {
   stateDir: string;
 }
 
-export async function makeHarness(clock: Clock = systemClock): Promise<ProcessHarness> {
+export interface HarnessOptions {
+  clock?: Clock;
+  /** @default plain */
+  launcher?(dirs: { base: string; stateDir: string }): Launcher;
+}
+
+export async function makeHarness({ clock = systemClock, launcher }: HarnessOptions = {}): Promise<ProcessHarness> {
   const base = mkdtempSync(join(tmpdir(), "hostlet-process-"));
   // Longer than a socket path can be: what the shim listens on must be reached all the same.
   const stateDir = join(base, "a-state-directory-with-a-long-name".repeat(5));
@@ -24,7 +31,7 @@ export async function makeHarness(clock: Clock = systemClock): Promise<ProcessHa
     createRuntime: () =>
       createProcessRuntime({
         stateDir,
-        launcher: plainLauncher,
+        launcher: launcher?.({ base, stateDir }) ?? plainLauncher,
         log: silentLogger,
         clock,
         logLimits: { maxBytes: 10_000_000, maxFiles: 5 },

@@ -8,8 +8,8 @@ import type {
   ContainerRuntime,
   ContainerRuntimeCallbacks,
   ContainerSpec,
-  ContainerStats,
   RuntimeContainer,
+  RuntimeFeature,
 } from "../contract.ts";
 import { writeAttemptRecord } from "./attemptRecord.ts";
 import { readClaim, takeClaim } from "./claim.ts";
@@ -23,7 +23,6 @@ import { settleAttempts } from "./recover.ts";
 import { findPackage, findShim, verifyShim } from "./shim.ts";
 import { attemptMark, type LogLimits, shimArguments, YieldingQueue } from "./spawn.ts";
 import { Spawner } from "./spawner.ts";
-import { StatsReader } from "./stats/reader.ts";
 
 export interface ProcessRuntimeOptions {
   /** This node's own directory; of one live agent only. */
@@ -44,6 +43,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): ContainerR
 class ProcessRuntime implements ContainerRuntime {
   readonly name = "process";
   readonly version: string = findPackage().version;
+  readonly features: ReadonlySet<RuntimeFeature>;
   readonly #options: ProcessRuntimeOptions;
   readonly #monitors = new Map<string, Monitor>();
   /** Those whose end recovery has told, or the callback. */
@@ -51,13 +51,12 @@ class ProcessRuntime implements ContainerRuntime {
   readonly #queue = new YieldingQueue();
   readonly #spawner = new Spawner(() => this.#shim);
   readonly #stopping = new AbortController();
-  readonly #stats: StatsReader;
   #callbacks: ContainerRuntimeCallbacks | undefined;
   #shim = "";
 
   constructor(options: ProcessRuntimeOptions) {
     this.#options = options;
-    this.#stats = new StatsReader(options.clock);
+    this.features = options.launcher.features ?? new Set();
   }
 
   async recover(callbacks: ContainerRuntimeCallbacks): Promise<RuntimeContainer[]> {
@@ -65,6 +64,7 @@ class ProcessRuntime implements ContainerRuntime {
     mkdirSync(exitsDir(stateDir), { recursive: true, mode: 0o700 });
     if (shimPath) await verifyShim(shimPath);
     this.#shim = shimPath ?? (await findShim(stateDir));
+    await this.#options.launcher.open?.();
     for (const { paths, restartCount, exit } of settleAttempts(stateDir, log, clock)) {
       const monitor = new Monitor(this.#context(), paths, restartCount);
       this.#monitors.set(paths.name, monitor);
@@ -166,6 +166,7 @@ class ProcessRuntime implements ContainerRuntime {
     }
     if (monitor) this.#told.delete(monitor);
     this.#monitors.delete(paths.name);
+    await this.#options.launcher.forget?.(id);
     removeAttempt(paths);
   }
 
@@ -178,13 +179,6 @@ class ProcessRuntime implements ContainerRuntime {
       );
     }
     yield* readLogs(monitor.paths.dir, options, monitor, this.#options.clock, signal);
-  }
-
-  stats(): Promise<ContainerStats[]> {
-    const running = [...this.#monitors.values()].filter((monitor) => !monitor.exit);
-    return this.#stats.read(
-      running.map(({ container, paths: { id, name, dir } }) => ({ id, name, dir, startedAt: container.startedAt })),
-    );
   }
 
   async stop(): Promise<void> {
@@ -204,6 +198,7 @@ class ProcessRuntime implements ContainerRuntime {
       clock: this.#options.clock,
       log: this.#options.log,
       queue: this.#queue,
+      explain: (id, exit) => this.#options.launcher.ended?.(id, exit) ?? exit,
       ended: (monitor) => this.#tell(monitor),
     };
   }

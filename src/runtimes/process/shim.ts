@@ -41,22 +41,36 @@ export async function findShim(
   packageDir = findPackage().dir,
   arch: string = process.arch,
 ): Promise<string> {
-  const built = join(packageDir, "shim", "bin", `hostlet-shim-${arch}`);
-  const path = isExecutable(built) ? built : await compile(join(packageDir, "shim", "shim.c"), stateDir, arch);
-  await verifyShim(path);
+  return findHelper("shim", stateDir, packageDir, arch);
+}
+
+/** The same for any of the programs of shim/. */
+export async function findHelper(
+  name: "shim" | "sandbox",
+  stateDir: string,
+  packageDir = findPackage().dir,
+  arch: string = process.arch,
+): Promise<string> {
+  const built = join(packageDir, "shim", "bin", `hostlet-${name}-${arch}`);
+  const path = isExecutable(built) ? built : await compile(name, join(packageDir, "shim", `${name}.c`), stateDir, arch);
+  await verifyHelper(name, path);
   return path;
 }
 
 /** @throws {HostletError} RuntimeUnavailable where it does not run here */
-export async function verifyShim(path: string): Promise<void> {
+export function verifyShim(path: string): Promise<void> {
+  return verifyHelper("shim", path);
+}
+
+async function verifyHelper(name: string, path: string): Promise<void> {
   try {
     const { stdout } = await run(path, ["version"], { timeout: 10_000 });
-    if (stdout.startsWith("hostlet-shim ")) return;
+    if (stdout.startsWith(`hostlet-${name} `)) return;
     throw new Error(`it printed ${JSON.stringify(stdout.slice(0, 80))}`);
   } catch (cause) {
     throw new HostletError(
       "RuntimeUnavailable",
-      `the shim ${path} does not run on this host (is its file system mounted noexec?): ${(cause as Error).message}`,
+      `${name === "shim" ? "the shim" : "the helper"} ${path} does not run on this host (is its file system mounted noexec?): ${(cause as Error).message}`,
       { cause },
     );
   }
@@ -72,11 +86,11 @@ function isExecutable(path: string): boolean {
 }
 
 /** The source's hash is in the name, so that an upgraded hostlet compiles anew. */
-async function compile(source: string, stateDir: string, arch: string): Promise<string> {
+async function compile(name: string, source: string, stateDir: string, arch: string): Promise<string> {
   try {
     const hash = createHash("sha256").update(readFileSync(source)).digest("hex").slice(0, 16);
     const cache = join(stateDir, "cache");
-    const path = join(cache, `hostlet-shim-${arch}-${hash}`);
+    const path = join(cache, `hostlet-${name}-${arch}-${hash}`);
     if (isExecutable(path)) return path;
     mkdirSync(cache, { recursive: true, mode: 0o700 });
     const draft = `${path}.${process.pid}`;
@@ -86,7 +100,7 @@ async function compile(source: string, stateDir: string, arch: string): Promise<
   } catch (cause) {
     throw new HostletError(
       "RuntimeUnavailable",
-      `there is no shim for the architecture ${arch}, and ${source} could not be compiled: ` +
+      `there is no hostlet-${name} for the architecture ${arch}, and ${source} could not be compiled: ` +
         `install a C compiler that runs as "cc" (for example gcc and libc6-dev), then start hostlet again. ${(cause as Error).message}`,
       { cause },
     );

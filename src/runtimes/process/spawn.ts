@@ -24,7 +24,16 @@ export function shimArguments(
   limits: LogLimits,
 ): string[] {
   const args = ["--dir", paths.dir, "--exits", exitsDir(stateDir), "--id", paths.name];
-  args.push("--cwd", spec.workingDir ?? spec.dir, "--pgid-file", `${spec.dir}/pgid`, "--log-dir", paths.dir);
+  args.push(
+    "--cwd",
+    executable.cwd ?? spec.workingDir ?? spec.dir,
+    "--pgid-file",
+    `${spec.dir}/pgid`,
+    "--log-dir",
+    paths.dir,
+  );
+  const { owner } = executable;
+  if (owner) args.push("--owner", `${owner.uid}:${owner.gid}`);
   args.push("--log-max-bytes", String(limits.maxBytes), "--log-max-files", String(limits.maxFiles));
   if (spec.stdin) args.push("--stdin");
   if (spec.tty) args.push("--tty");

@@ -50,7 +50,7 @@ describe("the process runtime's spawner", () => {
   };
   beforeEach(async () => {
     deadlines = [];
-    harness = await makeHarness(clock);
+    harness = await makeHarness({ clock });
     session = await RuntimeSession.open(harness);
   });
   afterEach(async () => {

@@ -1,9 +1,13 @@
-import type { ContainerSpec } from "../../contract.ts";
+import type { ContainerExit, ContainerID, ContainerSpec, RuntimeFeature } from "../../contract.ts";
 
 /** A file to execute, by path, and its argument vector (argv[0] included). */
 export interface Executable {
   file: string;
   argv: string[];
+  /** Where the shim starts it, on this host. @default the container's working directory */
+  cwd?: string;
+  /** Whose its pipes or terminal are. @default `security`'s user, else the agent */
+  owner?: { uid: number; gid: number };
 }
 
 /** Why a command can't be executed, as shells number it, in words for the pod's author. */
@@ -20,6 +24,13 @@ export interface CannotRun {
 export interface Launcher {
   /** `plain`, `sandbox`, ... */
   readonly name: string;
+  /** @default none */
+  readonly features?: ReadonlySet<RuntimeFeature>;
+  /**
+   * Called once, at recovery.
+   * @throws {HostletError} RuntimeUnavailable where it can't work on this host, with what to do
+   */
+  open?(): Promise<void>;
   /**
    * Lays what the container needs on this host, its mounts above all. Idempotent; called before each start.
    * @throws {HostletError} CreateContainerFailed where that can't be, with the reason
@@ -29,4 +40,8 @@ export interface Launcher {
   resolve(spec: ContainerSpec): Executable | CannotRun;
   /** What the shim executes so that `executable` runs as this launcher would have it. */
   wrap(spec: ContainerSpec, executable: Executable): Executable;
+  /** What else it knows of an end. Called each time that an end is read; the attempt is still there. */
+  ended?(id: ContainerID, exit: ContainerExit): ContainerExit;
+  /** Removes what it made for an attempt that has ended. */
+  forget?(id: ContainerID): Promise<void>;
 }

@@ -5,6 +5,9 @@ import type { CannotRun, Executable } from "./contract.ts";
 /** Where a container's environment has no PATH: what container runtimes use then. */
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/** Where on this host a path is that the command's own root has; undefined: nowhere. */
+export type Locate = (path: string) => string | undefined;
+
 type Found = "executable" | "directory" | "denied" | "missing";
 
 /**
@@ -15,16 +18,17 @@ export function findExecutable(
   argv: readonly string[],
   path: string | undefined,
   workingDir: string,
+  locate: Locate = (at) => at,
 ): Executable | CannotRun {
   const name = argv[0] ?? "";
   if (name === "") return { exitCode: 127, message: 'exec: "": the command is empty: set command in the container' };
-  if (name.includes("/")) return executableAt(argv, name, isAbsolute(name) ? name : resolve(workingDir, name));
+  if (name.includes("/")) return executableAt(argv, name, resolve(workingDir, name), locate);
   let denied: string | undefined;
   for (const dir of (path ?? defaultPath).split(":")) {
     // An empty element of PATH is the working directory, as in every shell.
     const file = join(isAbsolute(dir) ? dir : resolve(workingDir, dir), name);
-    const found = look(file);
-    if (found === "executable") return executableAt(argv, name, file);
+    const found = look(locate(file));
+    if (found === "executable") return executableAt(argv, name, file, locate);
     if (found === "denied") denied ??= file;
   }
   if (denied) return notExecutable(name, denied);
@@ -32,16 +36,16 @@ export function findExecutable(
     exitCode: 127,
     message:
       `exec: ${JSON.stringify(name)}: executable file not found in $PATH (${path ?? defaultPath}): ` +
-      "install it on this host, or give an absolute path in command",
+      "install it, or give an absolute path in command",
   };
 }
 
-function executableAt(argv: readonly string[], name: string, file: string): Executable | CannotRun {
-  switch (look(file)) {
+function executableAt(argv: readonly string[], name: string, file: string, locate: Locate): Executable | CannotRun {
+  switch (look(locate(file))) {
     case "missing":
       return {
         exitCode: 127,
-        message: `exec: ${JSON.stringify(name)}: ${file}: no such file on this host: check command and the volumes' mountPaths`,
+        message: `exec: ${JSON.stringify(name)}: ${file}: no such file: check command and the volumes' mountPaths`,
       };
     case "directory":
       return {
@@ -51,7 +55,7 @@ function executableAt(argv: readonly string[], name: string, file: string): Exec
     case "denied":
       return notExecutable(name, file);
     case "executable":
-      return missingInterpreter(name, file) ?? { file, argv: [...argv] };
+      return missingInterpreter(name, file, locate) ?? { file, argv: [...argv] };
   }
 }
 
@@ -64,7 +68,8 @@ function notExecutable(name: string, file: string): CannotRun {
   };
 }
 
-function look(file: string): Found {
+function look(file: string | undefined): Found {
+  if (file === undefined) return "missing";
   try {
     const stat = statSync(file);
     if (stat.isDirectory()) return "directory";
@@ -76,12 +81,12 @@ function look(file: string): Found {
 }
 
 /** The kernel says "no such file" of a script whose interpreter is missing, which points everybody at the script. */
-function missingInterpreter(name: string, file: string): CannotRun | undefined {
-  const interpreter = readInterpreter(file);
-  if (interpreter === undefined || look(resolve("/", interpreter)) !== "missing") return undefined;
+function missingInterpreter(name: string, file: string, locate: Locate): CannotRun | undefined {
+  const interpreter = readInterpreter(locate(file) ?? file);
+  if (interpreter === undefined || look(locate(resolve("/", interpreter))) !== "missing") return undefined;
   const hint = interpreter.endsWith("\r")
     ? "the file has Windows line ends (CRLF): save it with LF"
-    : "install it on this host, or run the script by another interpreter in command";
+    : "install it, or run the script by another interpreter in command";
   return {
     exitCode: 127,
     message: `exec: ${JSON.stringify(name)}: the interpreter ${JSON.stringify(interpreter)} in the first line of ${file} does not exist: ${hint}`,
