@@ -41,6 +41,16 @@ export default defineConfig({
       },
       {
         test: {
+          name: "containers",
+          include: ["test/containers/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
           name: "chaos",
           include: ["test/chaos/**/*.test.ts"],
           testTimeout: 600_000,

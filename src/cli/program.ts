@@ -129,11 +129,12 @@ function clusterNodeOptions(command: Command): Command {
     .option("--drain-on-exit", "end the pods when stopped; otherwise they run on for the next agent")
     .option("--on-exit <what>", "delete-node: remove the Node when leaving, where the identity may")
     .option("--provider <provider>", "what runs whole pods: local; default: local")
-    .option("--runtime <runtime>", "what runs the containers of provider local: process; default: process")
     .option(
       "--isolation <kind>",
       "none: containers see the host; sandbox: a root, mounts and processes of their own; default: none",
     )
+    .option("--runtime <runtime>", "what runs the containers of provider local: process, docker; default: process")
+    .option("--docker-host <address>", "socket of Docker or Podman, unix:///path; default: DOCKER_HOST, or a usual one")
     .option("--startup-timeout <duration>", "give up when the cluster can't be reached; default: wait for ever")
     .option("--compat", "the habits of virtual-kubelet-cmd: ~ and $HOME in env, one-line commands by bash -c")
     .option("--pods-dir <dir>", "where the pods' directories are found; default: ~/.hostlet/pods")

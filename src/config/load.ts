@@ -59,6 +59,7 @@ function defaults(home: string): NodeConfig {
     provider: "local",
     runtime: "process",
     isolation: "none",
+    dockerHost: undefined,
     podsDir: join(home, ".hostlet/pods"),
     stateDir: join(home, ".hostlet/state"),
     pathLayout: "namespace",

@@ -17,10 +17,15 @@ export interface NodeConfig {
    */
   provider: "local";
   /**
-   * What runs the containers of the provider `local`. `process`: plain processes.
+   * What runs the containers of the provider `local`. `process`: plain processes. `docker`: Docker, or Podman by the same API.
    * @default process
    */
-  runtime: "process";
+  runtime: "process" | "docker";
+  /**
+   * Socket of the container engine, `unix:///path`, for the runtime `docker`.
+   * @default that of DOCKER_HOST, else the first of Docker's and Podman's usual ones that is there
+   */
+  dockerHost: string | undefined;
   /**
    * What containers see of this host. `none`: everything; mountPaths lie under the container's directory. `sandbox`: a root
    * filesystem, mounts and processes of their own, every mountPath real; by root, or by an ordinary user where the host gives user namespaces. A pod of

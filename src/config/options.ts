@@ -9,7 +9,7 @@ const labelValue = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
 
 const logLevels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 const providers = ["local"] as const;
-const runtimes = ["process"] as const;
+const runtimes = ["process", "docker"] as const;
 const bytesFound = v.number("bytes such as 10Mi");
 const durationFound = v.pipe(v.number("a duration such as 1m or 30s"), v.minValue(1000, "at least 1s"));
 
@@ -88,6 +88,10 @@ export const options: { [K in keyof NodeConfig]: Option } = {
   provider: { schema: v.picklist(providers, `one of ${providers.join(", ")}`), text: plain },
   runtime: { schema: v.picklist(runtimes, `one of ${runtimes.join(", ")}`), text: plain },
   isolation: { schema: v.picklist(["none", "sandbox"], "none or sandbox"), text: plain },
+  dockerHost: {
+    schema: v.pipe(v.string(), v.regex(/^(unix:\/\/)?\/./, "unix:///path/of/a/socket")),
+    text: plain,
+  },
   podsDir: { schema: path, text: plain },
   stateDir: { schema: path, text: plain },
   pathLayout: { schema: v.picklist(["namespace", "pod"], "namespace or pod"), text: plain },

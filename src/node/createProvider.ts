@@ -6,11 +6,14 @@ import { createPreparer } from "../kubelet/preparer.ts";
 import type { Provider, ProviderContext } from "../providers/contract.ts";
 import { LocalProvider } from "../providers/local/index.ts";
 import type { ContainerRuntime } from "../runtimes/contract.ts";
+import { createDockerRuntime } from "../runtimes/docker/runtime.ts";
+import { findEngineSocket } from "../runtimes/docker/socket.ts";
 import { chooseLauncher } from "../runtimes/process/launchers/choose.ts";
 import type { Launcher } from "../runtimes/process/launchers/contract.ts";
 import { plainLauncher } from "../runtimes/process/launchers/plain.ts";
 import { createSandboxLauncher } from "../runtimes/process/launchers/sandbox.ts";
 import { createProcessRuntime } from "../runtimes/process/runtime.ts";
+import { agentID } from "./leaseGuard.ts";
 
 export interface ProviderOptions {
   config: NodeConfig;
@@ -47,14 +50,19 @@ function createLauncher({ isolation, stateDir, podsDir }: NodeConfig): Launcher 
 }
 
 function createRuntime(config: NodeConfig, { log, clock }: ProviderContext): ContainerRuntime {
+  const logLimits = { maxBytes: config.containerLogMaxSize, maxFiles: config.containerLogMaxFiles };
   switch (config.runtime) {
+    case "docker": {
+      const socket = findEngineSocket(config.dockerHost, process.env);
+      return createDockerRuntime({ socket, node: agentID(config.stateDir), clock, log, logLimits });
+    }
     case "process":
       return createProcessRuntime({
         stateDir: config.stateDir,
         launcher: createLauncher(config),
         log,
         clock,
-        logLimits: { maxBytes: config.containerLogMaxSize, maxFiles: config.containerLogMaxFiles },
+        logLimits,
       });
   }
 }

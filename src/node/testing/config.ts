@@ -9,6 +9,7 @@ export function testConfig(changes: Partial<NodeConfig> = {}): NodeConfig {
     isolation: "none",
     clusterDNS: [],
     clusterDomain: "cluster.local",
+    dockerHost: undefined,
     nodeName: "n1",
     podsDir: "/nonexistent/pods",
     stateDir: "/nonexistent/state",

@@ -21,16 +21,20 @@ export interface LocalProviderOptions {
 
 /** The kubelet core as a Provider: turns pods into containers and drives one container runtime. */
 export class LocalProvider implements Provider {
-  readonly info: ProviderInfo;
   readonly #deps: KubeletDeps;
   readonly #workers = new Map<string, PodWorker>();
   /** Containers of pods without a record that can be read, by UID: the pod's own object gives them a worker again. */
   readonly #unclaimed = new Map<string, RuntimeContainer[]>();
 
   constructor({ context, runtime, files, preparer, hostIP }: LocalProviderOptions) {
-    this.info = { name: "local", runtimeVersion: `${runtime.name}://${runtime.version}` };
     const identity = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
     this.#deps = { ...context, runtime, files, preparer, hostIP, identity, queue: new WorkQueue() };
+  }
+
+  /** A runtime that is a daemon's tells its name and version once it has been asked for them, in `recover`. */
+  get info(): ProviderInfo {
+    const { name, version } = this.#deps.runtime;
+    return { name: "local", runtimeVersion: `${name}://${version}` };
   }
 
   capabilities(): ProviderCapabilities {

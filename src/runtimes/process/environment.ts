@@ -1,6 +1,16 @@
 /** The longest `NAME=value` or argument that Linux passes on (MAX_ARG_STRLEN), its closing NUL included. */
 const longestString = 131_072;
 
+/** What Linux passes on together, however large the stack may be: three quarters of 8 MiB. */
+const mostTogether = 6 * 2 ** 20;
+
+/** Why a command and its environment are more than any host passes on together; undefined where they may not be. */
+export function explainTooMuch(argv: readonly string[], env: Readonly<Record<string, string>>): string | undefined {
+  const bytes = (texts: readonly string[]) => texts.reduce((sum, text) => sum + Buffer.byteLength(text) + 1, 0);
+  const total = bytes(argv) + bytes(Object.entries(env).map(([name, value]) => `${name}=${value}`));
+  return total > mostTogether ? explainTotal(argv, env) : undefined;
+}
+
 /**
  * Why this command and environment can't be passed to a program, or undefined where nothing speaks against it. Names
  * what is wrong: the kernel only says E2BIG.

@@ -1,0 +1,3 @@
+import { engineSuite } from "./support/engineSuite.ts";
+
+await engineSuite("docker");
