@@ -63,6 +63,8 @@ export class ContainerStarter {
         ...(spec.stdinOnce && { stdinOnce: true }),
         tty: spec.tty ?? false,
         ...(image && { image }),
+        ...(prepared.security && { security: prepared.security }),
+        ...(prepared.resources && { resources: prepared.resources }),
       });
       view.attempts.push(container);
       for (const ofTheLast of ["problem", "postStart", "startup", "readiness", "failed", "stop"] as const) {

@@ -3,13 +3,19 @@ import type { EventSink } from "../kube/events.ts";
 import type { ObjectSource } from "../kube/objectSource.ts";
 import type { PodUpdate } from "../kube/podUpdate.ts";
 import type { Container, Pod } from "../kube/types.ts";
-import type { ContainerMount, ContainerRuntime } from "../runtimes/contract.ts";
+import type {
+  ContainerMount,
+  ContainerResources,
+  ContainerRuntime,
+  ContainerSecurity,
+  RuntimeFeature,
+} from "../runtimes/contract.ts";
 import type { RuntimeImage } from "../runtimes/images.ts";
 import type { AgentMetrics } from "../telemetry/agentMetrics.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { ObjectReference } from "./env/references.ts";
 import type { PodFiles, PodPaths } from "./podFiles.ts";
-import type { AgentIdentity } from "./unsupported.ts";
+import type { AgentRights } from "./security/agentRights.ts";
 import type { WorkQueue } from "./workQueue.ts";
 
 /** What a pod's volumes came to. */
@@ -39,6 +45,8 @@ export interface PreparedContainer {
   /** Every mountPath is real, and `workingDir` a path in the container. */
   isolation?: "sandbox";
   hostname?: string;
+  security?: ContainerSecurity;
+  resources?: ContainerResources;
   /** Said in the Created event: that the image is not used, for one. */
   note?: string;
   /** For an Event, such as invalid names of variables. */
@@ -71,7 +79,10 @@ export interface KubeletDeps {
   clock: Clock;
   log: Logger;
   metrics?: AgentMetrics;
-  identity: AgentIdentity;
+  /** What the agent may. */
+  rights: AgentRights;
+  /** What the runtime sees to, for this pod. */
+  features(pod: Pod): ReadonlySet<RuntimeFeature>;
   hostIP: string;
   report(update: PodUpdate): void;
 }

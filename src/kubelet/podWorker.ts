@@ -294,7 +294,10 @@ export class PodWorker {
   #record(): void {
     if (this.#recorded || this.#ending || this.#deps.clock.now() < this.#setup.retryAt) return;
     try {
-      const { refused, ignored } = unsupportedFields(this.#pod, this.#deps.identity);
+      const { refused, ignored } = unsupportedFields(this.#pod, {
+        rights: this.#deps.rights,
+        features: this.#deps.features(this.#pod),
+      });
       if (refused.length > 0) {
         const message = `this node can't run the pod as it asks: ${refused.join("; ")}`;
         this.#event("Warning", "UnsupportedSecurityContext", message);

@@ -1,12 +1,14 @@
+import { chownSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Clock } from "../clock.ts";
 import type { NodeConfig } from "../config/nodeConfig.ts";
 import type { ObjectSource } from "../kube/objectSource.ts";
 import type { Pod } from "../kube/types.ts";
+import type { RuntimeFeature } from "../runtimes/contract.ts";
 import type { PreparedPod, Preparer } from "./deps.ts";
 import { hostletVariables } from "./env/hostletVariables.ts";
-import { inheritedEnv } from "./env/inherit.ts";
+import { environmentOf, inheritedEnv } from "./env/inherit.ts";
 import { resolveEnv } from "./env/resolveEnv.ts";
 import type { Allocatable } from "./env/resourceField.ts";
 import { imageCommand } from "./image/imageCommand.ts";
@@ -14,6 +16,12 @@ import { resolveCommand } from "./image/resolveCommand.ts";
 import { resolveWorkingDir } from "./image/workingDir.ts";
 import { isolationOf } from "./isolation.ts";
 import { type NetworkFiles, networkMounts, writeNetworkFiles } from "./network/podNetworkFiles.ts";
+import type { PodPaths } from "./podFiles.ts";
+import { containerResources } from "./resources.ts";
+import { type AgentRights, readAgentRights } from "./security/agentRights.ts";
+import { type FindUser, findHostUser } from "./security/hostUsers.ts";
+import { checkReachable, openPodDirectory, type PodAccess, podAccess } from "./security/podAccess.ts";
+import { checkNonRoot, demandedSecurity, type ResolvedSecurity, resolveSecurity } from "./security/resolve.ts";
 import { volumeReferences } from "./volumes/kinds.ts";
 import { toPublicPath } from "./volumes/paths.ts";
 import { type PodVolumes, setUpVolumes } from "./volumes/podVolumes.ts";
@@ -25,30 +33,57 @@ export interface PreparerOptions {
   hostIP: string;
   /** What the node has for pods, for resourceFieldRef. */
   allocatable: Allocatable;
+  /** What this agent may. @default asks the kernel */
+  rights?: AgentRights;
+  /** Of the container runtime, for a pod. @default none */
+  features?: (pod: Pod) => ReadonlySet<RuntimeFeature>;
+  /** @default the host's name services */
+  findUser?: FindUser;
 }
 
 interface PreparedVolumes extends PreparedPod {
   volumes: PodVolumes;
   /** Of a pod that may have mounts of its own. */
   network?: NetworkFiles;
+  /** By the container's name. */
+  securities: ReadonlyMap<string, ResolvedSecurity>;
 }
 
 /** Volumes, environment and command of the pods of this node. */
 export function createPreparer(options: PreparerOptions): Preparer<PreparedVolumes> {
-  const { config, objects, clock, hostIP, allocatable } = options;
+  const { config, objects, clock, hostIP, allocatable, features = () => new Set(), findUser = findHostUser } = options;
+  const rights = options.rights ?? readAgentRights();
   const inherit = inheritedEnv(process.env, config.inheritEnv);
   const isSandboxed = (pod: Pod) => isolationOf(pod, config.isolation) === "sandbox";
   const addresses = { hostIPs: [hostIP], podIPs: [hostIP] };
 
+  async function podSecurity(pod: Pod, access: PodAccess, signal: AbortSignal) {
+    const securities = new Map<string, ResolvedSecurity>();
+    for (const container of [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])]) {
+      const groups = access.groupsOf(container);
+      const resolved = features(pod).has("users")
+        ? { security: demandedSecurity(pod, container, groups) }
+        : await resolveSecurity(pod, container, rights, groups, findUser, signal);
+      securities.set(container.name, resolved);
+    }
+    return securities;
+  }
+
   return {
-    async pod(pod, { dir }, signal) {
-      const volumes = await setUpVolumes({ pod, podDir: dir, objects, allocatable, clock, signal });
+    async pod(pod, paths, signal) {
+      const access = podAccess(pod, rights);
+      const securities = await podSecurity(pod, access, signal);
+      openPodDirectory(paths, access);
+      for (const [name, { user }] of securities) if (user) giveTo(user, paths, name);
+      const { dir } = paths;
+      const volumes = await setUpVolumes({ pod, podDir: dir, objects, allocatable, access, clock, signal });
       const dns = { servers: config.clusterDNS, domain: config.clusterDomain };
       const mayBeReal = isSandboxed(pod) || config.images.some(({ rootfs }) => rootfs !== undefined);
       const network = mayBeReal ? writeNetworkFiles(pod, dir, addresses.podIPs, dns) : undefined;
       return {
         volumes,
         ...(network && { network }),
+        securities,
         refs: volumeReferences(pod),
         warnings: volumes.warnings.map(({ message }) => message),
         get refreshAt() {
@@ -61,7 +96,7 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
       };
     },
 
-    async container(pod, container, { volumes, network }, { dir, publicDir: publicPlace }, signal, image) {
+    async container(pod, container, { volumes, network, securities }, { dir, publicDir: publicPlace }, signal, image) {
       const realMounts = isSandboxed(pod) || image?.rootfs !== undefined;
       // In a sandbox nothing but the container's own directory is in its place.
       const publicDir = realMounts ? dir : publicPlace;
@@ -74,6 +109,10 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
         return source ? [[name, realMounts ? mountPath : publicPath(source.path)] as const] : [];
       });
       const containerDir = join(publicDir, "containers", container.name);
+      checkNonRoot(pod, container, ownRoot ? (image.user ?? "0") : String(rights.uid));
+      const { security, user } = securities.get(container.name) ?? {};
+      const resources = containerResources(container);
+      const limits = { ...(security && { security }), ...(resources && { resources }) };
       const extra = hostletVariables({
         podDir: publicDir,
         containerDir,
@@ -89,7 +128,7 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
         objects,
         addresses,
         allocatable,
-        inherit: ownRoot ? {} : inherit,
+        inherit: ownRoot ? {} : user ? environmentOf(user, inherit, containerDir) : inherit,
         extra: ownRoot ? {} : extra,
         compatHome: config.compat ? homedir() : undefined,
         signal,
@@ -103,7 +142,7 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
         ...(ofNetwork && { hostname: ofNetwork.hostname }),
       };
       if (image && ownRoot) {
-        return { ...imageCommand(container, image, variables, resolved.env), ...sandbox, mounts, warnings };
+        return { ...imageCommand(container, image, variables, resolved.env), ...sandbox, mounts, ...limits, warnings };
       }
       const command = await resolveCommand({
         container,
@@ -126,9 +165,16 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
         ...(workingDir && { workingDir }),
         ...sandbox,
         mounts,
+        ...limits,
         ...(command.message !== undefined && { note: command.message }),
         warnings,
       };
     },
   };
+}
+
+/** The container's own directory is its user's, who must be able to come there. */
+function giveTo(user: NonNullable<ResolvedSecurity["user"]>, { dir, publicDir }: PodPaths, container: string): void {
+  checkReachable([dir, dirname(publicDir)], user);
+  chownSync(join(dir, "containers", container), user.uid, user.gid);
 }

@@ -1,10 +1,7 @@
 import type { Container, Pod } from "../kube/types.ts";
-
-/** Who the agent is: what a pod may demand of it without being refused. */
-export interface AgentIdentity {
-  uid: number;
-  gid: number;
-}
+import type { RuntimeFeature } from "../runtimes/contract.ts";
+import type { AgentRights } from "./security/agentRights.ts";
+import { refusedSecurity } from "./security/judge.ts";
 
 export interface Unsupported {
   /** Demands that can't be met without running the pod with other rights than it asked for. */
@@ -13,36 +10,32 @@ export interface Unsupported {
   ignored: string[];
 }
 
+export interface HostAbilities {
+  rights: AgentRights;
+  /** Of the container runtime. */
+  features: ReadonlySet<RuntimeFeature>;
+}
+
 /**
- * What a pod asks for that this version does not do. A pod never runs with more or other rights than asked:
+ * What a pod asks for that this node does not do. A pod never runs with more or other rights than asked:
  * such a demand refuses it; everything else is named in an Event.
  */
-export function unsupportedFields(pod: Pod, agent: AgentIdentity): Unsupported {
-  const refused: string[] = [];
+export function unsupportedFields(pod: Pod, { rights, features }: HostAbilities): Unsupported {
+  const refused = new Set<string>();
   const ignored: string[] = [];
   const spec = pod.spec;
-  if (!spec) return { refused, ignored };
-
-  const checkUser = (
-    where: string,
-    context: { runAsUser?: number; runAsGroup?: number; runAsNonRoot?: boolean } = {},
-  ) => {
-    if (context.runAsUser !== undefined && context.runAsUser !== agent.uid) {
-      refused.push(`${where}.runAsUser ${context.runAsUser}: the node runs its pods as user ${agent.uid}`);
-    }
-    if (context.runAsGroup !== undefined && context.runAsGroup !== agent.gid) {
-      refused.push(`${where}.runAsGroup ${context.runAsGroup}: the node runs its pods as group ${agent.gid}`);
-    }
-    if (context.runAsNonRoot === true && agent.uid === 0) {
-      refused.push(`${where}.runAsNonRoot: the node runs its pods as root`);
-    }
+  if (!spec) return { refused: [], ignored };
+  const lacks = (feature: RuntimeFeature, asked: unknown, field: string) => {
+    if (asked && !features.has(feature)) ignored.push(field);
   };
-  checkUser("spec.securityContext", spec.securityContext);
-  if (spec.hostUsers === false) refused.push("spec.hostUsers false: the node has no user namespaces for pods");
-  if (spec.shareProcessNamespace) ignored.push("spec.shareProcessNamespace");
-  if (spec.runtimeClassName) ignored.push("spec.runtimeClassName");
-  if (spec.securityContext?.fsGroup !== undefined) ignored.push("spec.securityContext.fsGroup");
-  if (spec.hostAliases?.length) ignored.push("spec.hostAliases");
+
+  if (spec.hostUsers === false) refused.add("spec.hostUsers false: the node has no user namespaces for pods");
+  for (const { name } of spec.securityContext?.sysctls ?? []) {
+    refused.add(`spec.securityContext.sysctls ${name}: pods share the host's kernel parameters`);
+  }
+  lacks("processNamespace", spec.shareProcessNamespace, "spec.shareProcessNamespace");
+  lacks("hostAliases", spec.hostAliases?.length, "spec.hostAliases");
+  if (spec.runtimeClassName && spec.runtimeClassName !== "sandbox") ignored.push("spec.runtimeClassName");
   if (spec.dnsConfig) ignored.push("spec.dnsConfig");
 
   const groups: [string, Container[] | undefined][] = [
@@ -52,19 +45,28 @@ export function unsupportedFields(pod: Pod, agent: AgentIdentity): Unsupported {
   for (const [group, containers] of groups) {
     for (const container of containers ?? []) {
       const where = `${group}[${container.name}]`;
+      if (container.volumeDevices?.length) refused.add(`${where}.volumeDevices: the node has no block volumes`);
+      if (!features.has("users")) {
+        for (const sentence of refusedSecurity(pod, where, container, rights)) refused.add(sentence);
+      }
       const security = container.securityContext;
-      checkUser(`${where}.securityContext`, security);
-      if (security?.privileged) refused.push(`${where}.securityContext.privileged`);
-      if (security?.capabilities?.add?.length) refused.push(`${where}.securityContext.capabilities.add`);
-      if (security?.capabilities?.drop?.length && agent.uid === 0) {
-        refused.push(`${where}.securityContext.capabilities.drop`);
-      }
-      if (security?.readOnlyRootFilesystem) ignored.push(`${where}.securityContext.readOnlyRootFilesystem`);
-      if (security?.allowPrivilegeEscalation === false) {
-        ignored.push(`${where}.securityContext.allowPrivilegeEscalation`);
-      }
-      if (container.resources?.limits) ignored.push(`${where}.resources.limits`);
+      lacks(
+        "readOnlyRootFilesystem",
+        security?.readOnlyRootFilesystem,
+        `${where}.securityContext.readOnlyRootFilesystem`,
+      );
+      lacks("securityProfiles", asksForProfile(pod, container), `${where}.securityContext.seccompProfile`);
+      lacks("limits", container.resources?.limits, `${where}.resources.limits`);
     }
   }
-  return { refused, ignored };
+  return { refused: [...refused], ignored };
+}
+
+function asksForProfile(pod: Pod, { securityContext = {} }: Container): boolean {
+  const ofPod = pod.spec?.securityContext;
+  const types = [
+    (securityContext.seccompProfile ?? ofPod?.seccompProfile)?.type,
+    (securityContext.appArmorProfile ?? ofPod?.appArmorProfile)?.type,
+  ];
+  return types.includes("RuntimeDefault");
 }

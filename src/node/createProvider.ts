@@ -1,11 +1,13 @@
 import { homedir } from "node:os";
 import type { NodeConfig } from "../config/nodeConfig.ts";
+import type { Pod } from "../kube/types.ts";
 import type { Allocatable } from "../kubelet/env/resourceField.ts";
+import { isolationOf } from "../kubelet/isolation.ts";
 import { PodFiles } from "../kubelet/podFiles.ts";
 import { createPreparer } from "../kubelet/preparer.ts";
 import type { Provider, ProviderContext } from "../providers/contract.ts";
 import { LocalProvider } from "../providers/local/index.ts";
-import type { ContainerRuntime } from "../runtimes/contract.ts";
+import type { ContainerRuntime, RuntimeFeature } from "../runtimes/contract.ts";
 import { createDockerRuntime } from "../runtimes/docker/runtime.ts";
 import { findEngineSocket } from "../runtimes/docker/socket.ts";
 import { chooseLauncher } from "../runtimes/process/launchers/choose.ts";
@@ -35,12 +37,18 @@ export function createProvider(options: ProviderOptions): Provider {
 
 function createLocalProvider({ config, context, hostIP, allocatable }: ProviderOptions): Provider {
   const { objects, clock } = context;
+  const runtime = createRuntime(config, context);
+  const features = (pod: Pod) => {
+    const isolation = isolationOf(pod, config.isolation);
+    return runtime.features?.(isolation === "none" ? undefined : isolation) ?? new Set<RuntimeFeature>();
+  };
   return new LocalProvider({
     context,
-    runtime: createRuntime(config, context),
+    runtime,
     files: new PodFiles({ stateDir: config.stateDir, podsDir: config.podsDir, layout: config.pathLayout }),
-    preparer: createPreparer({ config, objects, clock, hostIP, allocatable }),
+    preparer: createPreparer({ config, objects, clock, hostIP, allocatable, features }),
     hostIP,
+    features,
   });
 }
 

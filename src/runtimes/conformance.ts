@@ -64,6 +64,53 @@ export function runtimeConformance(
       session = await RuntimeSession.open(harness);
     };
 
+    describe("stats", () => {
+      const statsOf = async (spec: ContainerSpec) =>
+        (await session.runtime.stats?.())?.find(
+          ({ id }) =>
+            id.podUID === spec.id.podUID && id.container === spec.id.container && id.attempt === spec.id.attempt,
+        );
+
+      it("tell what runs uses, over its whole tree, and nothing of what has ended", async (context) => {
+        if (!session.runtime.stats) return context.skip("this runtime can't tell");
+        const spec = shell("setsid sh -c 'sleep 60 & wait' & echo ready; wait");
+        const { startedAt } = await session.start(spec);
+        await session.seen(spec.id, /ready/);
+        const ended = shell("exit 0");
+        await session.run(ended);
+        const stats = await statsOf(spec);
+        expect(stats).toMatchObject({ id: spec.id, startedAt });
+        expect(stats?.cpuNanoseconds).toBeGreaterThan(0);
+        expect(stats?.memoryWorkingSetBytes).toBeGreaterThan(0);
+        expect(stats?.memoryUsageBytes).toBeGreaterThanOrEqual(stats?.memoryWorkingSetBytes ?? 0);
+        // A launcher may have processes of its own among them.
+        await expect.poll(async () => (await statsOf(spec))?.processes).toBeGreaterThanOrEqual(3);
+        expect(await statsOf(ended)).toBeUndefined();
+      });
+
+      it("keep the CPU time of children that have ended, orphans too: the counter never runs backwards", async (context) => {
+        if (!session.runtime.stats) return context.skip("this runtime can't tell");
+        const burn = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
+        const round = `(${burn}); sh -c '(sh -c "${burn}") &'; echo round`;
+        const spec = shell(`for n in 1 2 3 4 5; do ${round}; done; sleep 1; echo done; sleep 60`);
+        await session.start(spec);
+        const seen: number[] = [];
+        let over = false;
+        const done = session.seen(spec.id, /done/).finally(() => {
+          over = true;
+        });
+        while (!over) {
+          seen.push((await statsOf(spec))?.cpuNanoseconds ?? 0);
+          await new Promise(setImmediate);
+        }
+        await done;
+        seen.push((await statsOf(spec))?.cpuNanoseconds ?? 0);
+        expect(seen).toEqual([...seen].sort((a, b) => a - b));
+        // Ten loops of 100000 rounds take longer than that on any machine, and nothing of them lives any more.
+        expect(seen.at(-1)).toBeGreaterThan(50_000_000);
+      });
+    });
+
     describe("ends", () => {
       it.each([0, 1, 3, 255])("tells exit code %i as it is", async (code) => {
         const exit = await session.run(shell(`exit ${code}`));

@@ -147,8 +147,11 @@ export interface ContainerRuntime {
   /** `process`, `systemd`, `docker` */
   readonly name: string;
   readonly version: string;
-  /** @default none */
-  readonly features?: ReadonlySet<RuntimeFeature>;
+  /**
+   * What it sees to in a container of this isolation (`ContainerSpec.isolation`).
+   * @default none
+   */
+  features?(isolation: ContainerSpec["isolation"]): ReadonlySet<RuntimeFeature>;
   /**
    * Called once, first. Finds every container that earlier agents started, follows the live ones again and resolves
    * with all of them. A start that was decided but never made is settled first: it never runs after this.

@@ -15,3 +15,17 @@ export function inheritedEnv(
   }
   return inherited;
 }
+
+/** What tells whose session it is, and would be wrong for another user. */
+const personal = ["HOME", "USER", "LOGNAME", "SHELL", "XDG_RUNTIME_DIR", "TMPDIR"];
+
+/** The inherited environment for another user than the agent's: its own name, home and shell. */
+export function environmentOf(
+  { host }: { host: { name: string; home: string; shell: string } | undefined },
+  inherited: Readonly<Record<string, string>>,
+  otherwiseHome: string,
+): Record<string, string> {
+  const rest = Object.entries(inherited).filter(([name]) => !personal.includes(name));
+  const environment = { ...Object.fromEntries(rest), HOME: host?.home || otherwiseHome };
+  return host ? { ...environment, USER: host.name, LOGNAME: host.name, SHELL: host.shell || "/bin/sh" } : environment;
+}

@@ -15,7 +15,7 @@ afterEach(() => rm(dir, { recursive: true, force: true }));
 it("lists a volume's files once each, by the names that its author gave them", async () => {
   const file = { data: Buffer.from(""), mode: 0o644 };
   const payload = new Map(["run.sh", "a.job", ".profile", "lib/deep/x"].map((path) => [path, file]));
-  writeVolume(join(dir, "v"), payload, 0o755, systemClock);
+  writeVolume(join(dir, "v"), payload, { dirMode: 0o755 }, systemClock);
   const mount = { volume: "v", source: join(dir, "v"), mountPath: "/v", readOnly: true };
   expect(await filesIn([mount, mount], hostFiles)).toEqual(
     [".profile", "a.job", "run.sh", "lib/deep/x"].map((path) => join(dir, "v", path)),

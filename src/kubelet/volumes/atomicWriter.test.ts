@@ -16,7 +16,7 @@ afterEach(() => rm(join(dir, ".."), { recursive: true, force: true }));
 
 function write(files: Record<string, string>, mode = 0o644, dirMode = 0o755) {
   const payload = new Map(Object.entries(files).map(([path, text]) => [path, { data: Buffer.from(text), mode }]));
-  return writeVolume(dir, payload, dirMode, clock);
+  return writeVolume(dir, payload, { dirMode }, clock);
 }
 const read = (path: string) => readFile(join(dir, path), "utf8");
 /** The names in the volume; the version that `..data` links to as `live`. */

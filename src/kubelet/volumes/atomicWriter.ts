@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  chownSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -15,6 +16,16 @@ import { basename, dirname, join } from "node:path";
 import type { Clock } from "../../clock.ts";
 import type { Payload } from "./payload.ts";
 
+/** Who may read a volume's files. */
+export interface VolumeOwnership {
+  /** Of the directory and of those below. */
+  dirMode: number;
+  /** The group of everything in it; undefined: the agent's. */
+  gid?: number | undefined;
+  /** Bits that every file has beside its own. */
+  fileBits?: number;
+}
+
 const dataLink = "..data";
 const temporaryLink = "..data_tmp";
 
@@ -23,31 +34,36 @@ const temporaryLink = "..data_tmp";
  * kubelet: `<name> -> ..data/<name>`, `..data -> ..<time>.<random>/`. Killed at any point, the next call finds the old or
  * the new content complete, and removes what was left over. What others put into the directory under other names stays.
  * Synchronous: a dozen small calls on a local disk take less time than handing them to other threads takes.
- * @param dirMode of the directory and of those below
  * @returns whether the content has changed
  */
-export function writeVolume(dir: string, payload: Payload, dirMode: number, clock: Clock): boolean {
+export function writeVolume(dir: string, payload: Payload, ownership: VolumeOwnership, clock: Clock): boolean {
   const fresh = mkdirSync(dir, { recursive: true }) !== undefined;
-  chmodSync(dir, dirMode);
+  own(dir, ownership.dirMode, ownership);
   const current = fresh ? undefined : linkTarget(join(dir, dataLink));
   const changed = current === undefined || !holds(join(dir, current), payload);
-  const live = changed ? publish(dir, payload, dirMode, clock) : current;
+  const live = changed ? publish(dir, payload, ownership, clock) : current;
   tidy(dir, live, payload);
   return changed;
 }
 
-function publish(dir: string, payload: Payload, dirMode: number, clock: Clock): string {
+function own(path: string, mode: number, { gid }: VolumeOwnership): void {
+  // Before the mode: a change of the group takes the set-group-id bit away.
+  if (gid !== undefined) chownSync(path, -1, gid);
+  chmodSync(path, mode);
+}
+
+function publish(dir: string, payload: Payload, ownership: VolumeOwnership, clock: Clock): string {
   const stamp = new Date(clock.now()).toISOString().slice(0, 19).replaceAll(/[-T:]/g, "_");
   const versionDir = mkdtempSync(join(dir, `..${stamp}.`));
   try {
-    chmodSync(versionDir, dirMode);
+    own(versionDir, ownership.dirMode, ownership);
     const made = new Set([versionDir]);
     for (const [path, { data, mode }] of payload) {
       const file = join(versionDir, path);
-      makeDirs(dirname(file), dirMode, made);
-      writeFileSync(file, data, { mode });
+      makeDirs(dirname(file), ownership, made);
+      writeFileSync(file, data, { mode: mode & 0o700 });
       // The umask has cut the mode down.
-      chmodSync(file, mode);
+      own(file, mode | (ownership.fileBits ?? 0), ownership);
     }
     const temporary = join(dir, temporaryLink);
     rmSync(temporary, { force: true });
@@ -61,11 +77,11 @@ function publish(dir: string, payload: Payload, dirMode: number, clock: Clock): 
 }
 
 /** @param made directories that exist; grows */
-function makeDirs(dir: string, mode: number, made: Set<string>): void {
+function makeDirs(dir: string, ownership: VolumeOwnership, made: Set<string>): void {
   if (made.has(dir)) return;
-  makeDirs(dirname(dir), mode, made);
+  makeDirs(dirname(dir), ownership, made);
   mkdirSync(dir);
-  chmodSync(dir, mode);
+  own(dir, ownership.dirMode, ownership);
   made.add(dir);
 }
 

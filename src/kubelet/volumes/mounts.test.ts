@@ -21,7 +21,7 @@ beforeEach(async () => {
     ["run.sh", file],
     ["sub/x", file],
   ]);
-  writeVolume(join(dir, "scripts"), payload, 0o755, systemClock);
+  writeVolume(join(dir, "scripts"), payload, { dirMode: 0o755 }, systemClock);
   volumes = new Map([
     ["data", { path: join(dir, "data"), kind: "emptyDir", readOnly: false }],
     ["scripts", { path: join(dir, "scripts"), kind: "configMap", readOnly: true }],

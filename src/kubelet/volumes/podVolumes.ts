@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../../clock.ts";
 import { HostletError } from "../../errors.ts";
@@ -7,7 +7,8 @@ import type { Container, Pod, Volume } from "../../kube/types.ts";
 import type { ContainerMount } from "../../runtimes/contract.ts";
 import type { ObjectReference } from "../env/references.ts";
 import type { Allocatable } from "../env/resourceField.ts";
-import { writeVolume } from "./atomicWriter.ts";
+import type { PodAccess } from "../security/podAccess.ts";
+import { type VolumeOwnership, writeVolume } from "./atomicWriter.ts";
 import { allOrThrow, collectPayload, holdsToken, lacksToken } from "./collect.ts";
 import { prepareHostPath } from "./hostPath.ts";
 import { isWritten, kindDirs, references, volumeKind } from "./kinds.ts";
@@ -21,6 +22,8 @@ export interface VolumeOptions {
   objects: ObjectSource;
   /** Of the node, for resourceFieldRef in containers without limits. */
   allocatable: Allocatable;
+  /** Which groups may read; undefined: the pod's containers run as the agent's user. */
+  access?: PodAccess;
   clock: Clock;
   signal: AbortSignal;
 }
@@ -155,8 +158,10 @@ async function setUpVolume(volume: Volume, options: VolumeOptions, renewals: Ren
   if (kind === "emptyDir") {
     const path = join(options.podDir, kindDirs.emptyDir, volume.name);
     mkdirSync(path, { recursive: true });
+    const fsGroup = options.access?.fsGroup;
+    if (fsGroup !== undefined) chownSync(path, -1, fsGroup);
     // As on the kubelet; the pod's directory keeps others out.
-    chmodSync(path, 0o777);
+    chmodSync(path, fsGroup === undefined ? 0o777 : 0o2777);
     return { path, kind, readOnly: false };
   }
   const { path } = await writeFiles(volume, options, renewals);
@@ -172,11 +177,21 @@ async function writeFiles(
   const { payload, refreshAt } = await collectPayload(volume, options);
   const secret = volume.secret || volume.projected?.sources?.some((source) => source.secret) || holdsToken(volume);
   const parent = join(options.podDir, kindDirs[kind]);
-  if (kind === "secret") mkdirSync(parent, { recursive: true, mode: 0o700 });
+  // Others of the pod pass through on their way to a volume of theirs.
+  if (kind === "secret")
+    mkdirSync(parent, { recursive: true, mode: options.access?.gid === undefined ? 0o700 : 0o755 });
   const path = join(parent, volume.name);
-  const updated = writeVolume(path, payload, secret ? 0o700 : 0o755, options.clock);
+  const updated = writeVolume(path, payload, ownership(volume, Boolean(secret), options.access), options.clock);
   if (refreshAt !== undefined) renewals.set(volume.name, refreshAt);
   return { path, updated };
+}
+
+/** Secret volumes are for those who mount them; the others may be read by whoever passes into the pod's directory. */
+function ownership(volume: Volume, secret: boolean, access: PodAccess | undefined): VolumeOwnership {
+  const gid = secret ? access?.secretGroup(volume.name) : access?.fsGroup;
+  if (gid === undefined) return { dirMode: secret ? 0o700 : 0o755 };
+  const setGid = access?.fsGroup === undefined ? 0 : 0o2000;
+  return { dirMode: setGid | (secret ? 0o750 : 0o755), gid, fileBits: 0o440 };
 }
 
 function reads(pod: Pod, volume: Volume, object: ObjectReference): boolean {

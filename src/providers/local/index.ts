@@ -6,9 +6,12 @@ import type { KubeletDeps } from "../../kubelet/deps.ts";
 import type { Eviction } from "../../kubelet/eviction.ts";
 import type { PodFiles } from "../../kubelet/podFiles.ts";
 import { type PodStart, PodWorker } from "../../kubelet/podWorker.ts";
+import { type AgentRights, readAgentRights } from "../../kubelet/security/agentRights.ts";
+import { DiskUsage } from "../../kubelet/volumes/usage.ts";
 import { WorkQueue } from "../../kubelet/workQueue.ts";
 import type { ContainerExit, ContainerRuntime, RuntimeContainer } from "../../runtimes/contract.ts";
-import type { Provider, ProviderCapabilities, ProviderContext, ProviderInfo } from "../contract.ts";
+import type { PodStats, Provider, ProviderCapabilities, ProviderContext, ProviderInfo } from "../contract.ts";
+import { podStats } from "./podStats.ts";
 
 export interface LocalProviderOptions {
   context: ProviderContext;
@@ -17,6 +20,10 @@ export interface LocalProviderOptions {
   preparer: KubeletDeps["preparer"];
   /** Address of this node, which its pods share. */
   hostIP: string;
+  /** What this agent may. @default asks the kernel */
+  rights?: AgentRights;
+  /** What the runtime sees to, for a pod. @default what it does without isolation */
+  features?: KubeletDeps["features"];
 }
 
 /** The kubelet core as a Provider: turns pods into containers and drives one container runtime. */
@@ -25,10 +32,12 @@ export class LocalProvider implements Provider {
   readonly #workers = new Map<string, PodWorker>();
   /** Containers of pods without a record that can be read, by UID: the pod's own object gives them a worker again. */
   readonly #unclaimed = new Map<string, RuntimeContainer[]>();
+  readonly #usage: DiskUsage;
 
-  constructor({ context, runtime, files, preparer, hostIP }: LocalProviderOptions) {
-    const identity = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-    this.#deps = { ...context, runtime, files, preparer, hostIP, identity, queue: new WorkQueue() };
+  constructor({ context, runtime, files, preparer, hostIP, ...options }: LocalProviderOptions) {
+    this.#usage = new DiskUsage(context.clock);
+    const { rights = readAgentRights(), features = () => runtime.features?.(undefined) ?? new Set() } = options;
+    this.#deps = { ...context, runtime, files, preparer, hostIP, rights, features, queue: new WorkQueue() };
   }
 
   /** A runtime that is a daemon's tells its name and version once it has been asked for them, in `recover`. */
@@ -39,7 +48,12 @@ export class LocalProvider implements Provider {
 
   capabilities(): ProviderCapabilities {
     const not = "this version of hostlet can't do it yet";
-    return { exec: not, attach: not, portForward: not, stats: not };
+    return {
+      exec: not,
+      attach: not,
+      portForward: not,
+      stats: this.#deps.runtime.stats ? true : `the container runtime ${this.#deps.runtime.name} tells no figures`,
+    };
   }
 
   async recover(): Promise<Pod[]> {
@@ -113,7 +127,14 @@ export class LocalProvider implements Provider {
     return this.#deps.runtime.logs(id, { ...options, previous: false }, signal);
   }
 
+  async stats(): Promise<PodStats[]> {
+    const containers = (await this.#deps.runtime.stats?.()) ?? [];
+    const pods = [...this.#workers.values()].map(({ pod }) => pod);
+    return podStats(pods, containers, (pod) => this.#deps.files.paths(pod).dir, this.#usage);
+  }
+
   async stop(): Promise<void> {
+    this.#usage.stop();
     this.#deps.queue.stop();
     for (const worker of this.#workers.values()) worker.stop();
     await this.#deps.runtime.stop();

@@ -8,6 +8,7 @@ import type {
   ContainerRuntime,
   ContainerRuntimeCallbacks,
   ContainerSpec,
+  ContainerStats,
   RuntimeContainer,
   RuntimeFeature,
 } from "../contract.ts";
@@ -23,6 +24,7 @@ import { settleAttempts } from "./recover.ts";
 import { findPackage, findShim, verifyShim } from "./shim.ts";
 import { attemptMark, type LogLimits, shimArguments, YieldingQueue } from "./spawn.ts";
 import { Spawner } from "./spawner.ts";
+import { StatsReader } from "./stats/reader.ts";
 
 export interface ProcessRuntimeOptions {
   /** This node's own directory; of one live agent only. */
@@ -43,7 +45,6 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): ContainerR
 class ProcessRuntime implements ContainerRuntime {
   readonly name = "process";
   readonly version: string = findPackage().version;
-  readonly features: ReadonlySet<RuntimeFeature>;
   readonly #options: ProcessRuntimeOptions;
   readonly #monitors = new Map<string, Monitor>();
   /** Those whose end recovery has told, or the callback. */
@@ -51,12 +52,17 @@ class ProcessRuntime implements ContainerRuntime {
   readonly #queue = new YieldingQueue();
   readonly #spawner = new Spawner(() => this.#shim);
   readonly #stopping = new AbortController();
+  readonly #stats: StatsReader;
   #callbacks: ContainerRuntimeCallbacks | undefined;
   #shim = "";
 
   constructor(options: ProcessRuntimeOptions) {
     this.#options = options;
-    this.features = options.launcher.features ?? new Set();
+    this.#stats = new StatsReader(options.clock);
+  }
+
+  features(isolation: ContainerSpec["isolation"]): ReadonlySet<RuntimeFeature> {
+    return this.#options.launcher.features?.(isolation) ?? new Set();
   }
 
   async recover(callbacks: ContainerRuntimeCallbacks): Promise<RuntimeContainer[]> {
@@ -179,6 +185,13 @@ class ProcessRuntime implements ContainerRuntime {
       );
     }
     yield* readLogs(monitor.paths.dir, options, monitor, this.#options.clock, signal);
+  }
+
+  stats(): Promise<ContainerStats[]> {
+    const running = [...this.#monitors.values()].filter((monitor) => !monitor.exit);
+    return this.#stats.read(
+      running.map(({ container, paths: { id, name, dir } }) => ({ id, name, dir, startedAt: container.startedAt })),
+    );
   }
 
   async stop(): Promise<void> {

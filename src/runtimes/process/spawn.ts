@@ -24,15 +24,12 @@ export function shimArguments(
   limits: LogLimits,
 ): string[] {
   const args = ["--dir", paths.dir, "--exits", exitsDir(stateDir), "--id", paths.name];
-  args.push(
-    "--cwd",
-    executable.cwd ?? spec.workingDir ?? spec.dir,
-    "--pgid-file",
-    `${spec.dir}/pgid`,
-    "--log-dir",
-    paths.dir,
-  );
-  const { owner } = executable;
+  const { uid, gid = process.getgid?.() ?? 0 } = spec.security ?? {};
+  // The shim writes it with the agent's rights: not into a directory where another user could have laid a link for it.
+  const pgidDir = uid === undefined ? spec.dir : paths.dir;
+  const cwd = executable.cwd ?? spec.workingDir ?? spec.dir;
+  args.push("--cwd", cwd, "--pgid-file", `${pgidDir}/pgid`, "--log-dir", paths.dir);
+  const owner = executable.owner ?? (uid === undefined ? undefined : { uid, gid });
   if (owner) args.push("--owner", `${owner.uid}:${owner.gid}`);
   args.push("--log-max-bytes", String(limits.maxBytes), "--log-max-files", String(limits.maxFiles));
   if (spec.stdin) args.push("--stdin");

@@ -122,6 +122,7 @@ export class FakeNode {
       files: new PodFiles({ stateDir, podsDir, layout: this.#layout }),
       preparer: this.preparer,
       hostIP: "10.1.2.3",
+      rights: { uid: 1000, gid: 1000, groups: [], capabilities: new Set(), selinux: false },
     });
   }
 

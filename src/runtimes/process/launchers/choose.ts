@@ -23,7 +23,7 @@ export function chooseLauncher({ plain, sandbox }: Launchers): Launcher {
     spec.isolation === "sandbox" || spec.image?.rootfs !== undefined ? sandbox : plain;
   return {
     name: plain.name,
-    ...(plain.features && { features: plain.features }),
+    features: (isolation) => (isolation === "sandbox" ? sandbox : plain).features?.(isolation) ?? new Set(),
     async prepare(spec) {
       const launcher = of(spec);
       if (launcher === sandbox) await open();

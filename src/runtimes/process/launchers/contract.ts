@@ -25,7 +25,7 @@ export interface Launcher {
   /** `plain`, `sandbox`, ... */
   readonly name: string;
   /** @default none */
-  readonly features?: ReadonlySet<RuntimeFeature>;
+  features?(isolation: ContainerSpec["isolation"]): ReadonlySet<RuntimeFeature>;
   /**
    * Called once, at recovery.
    * @throws {HostletError} RuntimeUnavailable where it can't work on this host, with what to do
@@ -38,7 +38,7 @@ export interface Launcher {
   prepare(spec: ContainerSpec): Promise<void>;
   /** Finds what argv[0] means for the container; its working directory is checked too. */
   resolve(spec: ContainerSpec): Executable | CannotRun;
-  /** What the shim executes so that `executable` runs as this launcher would have it. */
+  /** What the shim executes so that `executable` runs as this launcher would have it, by the user of `spec.security` (`asUser`). */
   wrap(spec: ContainerSpec, executable: Executable): Executable;
   /** What else it knows of an end. Called each time that an end is read; the attempt is still there. */
   ended?(id: ContainerID, exit: ContainerExit): ContainerExit;

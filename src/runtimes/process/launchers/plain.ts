@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import type { ContainerSpec } from "../../contract.ts";
+import { asUser } from "./asUser.ts";
 import type { Launcher } from "./contract.ts";
 import { findExecutable } from "./executable.ts";
 import { linkMounts } from "./links.ts";
@@ -20,7 +21,7 @@ export const plainLauncher: Launcher = {
     }
     return findExecutable(spec.argv, ownPath(spec), workingDir);
   },
-  wrap: (_spec, executable) => executable,
+  wrap: (spec, executable) => asUser(spec.security, executable),
 };
 
 function ownPath(spec: ContainerSpec): string | undefined {

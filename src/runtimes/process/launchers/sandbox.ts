@@ -42,7 +42,7 @@ export function createSandboxLauncher(options: SandboxOptions): Launcher {
 
 class SandboxLauncher implements Launcher {
   readonly name = "sandbox";
-  readonly features = features;
+  readonly features = () => features;
   readonly #options: SandboxOptions;
   readonly #agent: { uid: number; gid: number };
   readonly #userNamespace: boolean;

@@ -1,0 +1,212 @@
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, type TestContext, test } from "vitest";
+import { paths } from "../../src/kube/paths.ts";
+import type { Container, PodSpec, Secret } from "../../src/kube/types.ts";
+import { parseManifests } from "../../src/manifest/read.ts";
+import { TestNode } from "./support/node.ts";
+
+let node: TestNode;
+
+beforeAll(async () => {
+  node = await TestNode.start();
+  // Where a node of a site stands: others may pass, and find nothing.
+  for (const dir of [node.dir, join(node.dir, ".hostlet")]) chmodSync(dir, 0o711);
+});
+
+afterAll(() => node.stop());
+
+const root = process.getuid?.() === 0;
+
+/** What only root can give. */
+function needsRoot(context: TestContext): void {
+  if (root) return;
+  const why = "the tests run as an ordinary user, who can't give a pod another one";
+  console.log(`SKIPPED: ${context.task.name}: ${why}`);
+  context.skip(why);
+}
+
+async function output(name: string, script: string, spec: Partial<PodSpec> = {}): Promise<string> {
+  await node.run(name, script, spec);
+  const pod = await node.ended(name);
+  const said = await node.logs(name, { container: "main" });
+  expect(pod.status?.phase, said + JSON.stringify(pod.status)).toBe("Succeeded");
+  return said;
+}
+
+const main = (part: Partial<Container>): Container[] => [{ name: "main", ...part }];
+
+describe("security context", () => {
+  test("runAsUser, runAsGroup, supplementalGroups and fsGroup are the ids that the process has", async (context) => {
+    needsRoot(context);
+    const said = await output("ids", "id -u; id -g; id -G", {
+      securityContext: { runAsUser: 12345, runAsGroup: 23456, supplementalGroups: [34567], fsGroup: 45678 },
+    });
+    const [uid, gid, groups = ""] = said.split("\n");
+    expect([uid, gid]).toEqual(["12345", "23456"]);
+    expect(groups.split(" ")).toEqual(expect.arrayContaining(["23456", "34567", "45678"]));
+    expect(groups.split(" ")).not.toContain("0");
+  });
+
+  test("a container's own securityContext counts before its pod's", async (context) => {
+    needsRoot(context);
+    const containers = main({ securityContext: { runAsUser: 12346 } });
+    expect(await output("own-user", "id -u", { securityContext: { runAsUser: 12345 }, containers })).toBe("12346\n");
+  });
+
+  test("under supplementalGroupsPolicy Strict the user's groups of the host are not given", async (context) => {
+    needsRoot(context);
+    const securityContext = { runAsUser: 1, runAsGroup: 1, supplementalGroups: [34567] };
+    const strict = { ...securityContext, supplementalGroupsPolicy: "Strict" };
+    expect(await output("strict", "id -G", { securityContext: strict })).toMatch(/^1 34567 \d{10}\n$/);
+  });
+
+  test("another user has its own HOME, and can write to its pipes, its directory and emptyDirs", async (context) => {
+    needsRoot(context);
+    const spec: Partial<PodSpec> = {
+      securityContext: { runAsUser: 12345, runAsGroup: 23456 },
+      volumes: [{ name: "scratch", emptyDir: {} }],
+      containers: main({ volumeMounts: [{ name: "scratch", mountPath: "scratch" }] }),
+    };
+    const script =
+      "echo err > /dev/stderr; touch here scratch/there; stat -c %u here scratch/there; " +
+      'echo out > /dev/stdout; [ "$HOME" = "$HOSTLET_CONTAINER_DIR" ] && cd "$HOSTLET_POD_DIR" && echo reached';
+    // Two pipes: which of them is read first is open.
+    const lines = (await output("writes", script, spec)).trim().split("\n");
+    expect(lines.sort()).toEqual(["12345", "12345", "err", "out", "reached"]);
+  });
+
+  test("a secret is readable by those who mount it, not by another user of the pod nor of the host", async (context) => {
+    needsRoot(context);
+    await node.client.create<Secret>(paths.secrets("default"), {
+      metadata: { name: "guarded" },
+      data: { word: Buffer.from("sesame").toString("base64") },
+    });
+    const path = node.path("guarded", "secrets", "s", "word");
+    const spec: Partial<PodSpec> = {
+      volumes: [{ name: "s", secret: { secretName: "guarded", defaultMode: 0o400 } }],
+      containers: [
+        {
+          name: "main",
+          volumeMounts: [{ name: "s", mountPath: "s" }],
+          securityContext: { runAsUser: 12345, runAsGroup: 12345 },
+        },
+        {
+          name: "other",
+          image: "none",
+          command: ["sh", "-c", `cat ${path} && exit 1; id -G`],
+          securityContext: { runAsUser: 12346, runAsGroup: 12346 },
+        },
+      ],
+    };
+    expect(await output("guarded", "cat s/word", spec)).toBe("sesame");
+    expect(await node.logs("guarded", { container: "other" })).toContain("Permission denied");
+    expect(statSync(node.path("guarded")).mode & 0o777).toBe(0o710);
+  });
+
+  test("fsGroup owns what the volumes hold, and may write to emptyDirs", async (context) => {
+    needsRoot(context);
+    await node.configMap("fs-group", { word: "here" });
+    const spec: Partial<PodSpec> = {
+      securityContext: { runAsUser: 12345, runAsGroup: 12345, fsGroup: 23456 },
+      volumes: [
+        { name: "scratch", emptyDir: {} },
+        { name: "config", configMap: { name: "fs-group", defaultMode: 0o400 } },
+      ],
+      containers: main({
+        volumeMounts: [
+          { name: "scratch", mountPath: "scratch" },
+          { name: "config", mountPath: "config" },
+        ],
+      }),
+    };
+    const script = "touch scratch/new; stat -c %g scratch/new; stat -Lc '%g %a' config/word; cat config/word";
+    expect(await output("fs-group", script, spec)).toBe("23456\n23456 440\nhere");
+  });
+
+  test("capabilities are dropped and added, for root and for another user", async (context) => {
+    needsRoot(context);
+    const securityContext = { capabilities: { drop: ["ALL"], add: ["NET_BIND_SERVICE"] } };
+    const script = "grep -E '^Cap(Prm|Eff|Bnd|Amb)' /proc/self/status | cut -f2 | tr '\\n' ' '";
+    const bit = "0000000000000400";
+    const none = "0000000000000000";
+    expect(await output("caps-root", script, { containers: main({ securityContext }) })).toBe(
+      `${bit} ${bit} ${bit} ${none} `,
+    );
+    const other = main({ securityContext: { ...securityContext, runAsUser: 12345 } });
+    expect(await output("caps-user", script, { containers: other })).toBe(`${bit} ${bit} ${bit} ${bit} `);
+  });
+
+  test("allowPrivilegeEscalation false is no_new_privs, for whomever", async () => {
+    const containers = main({ securityContext: { allowPrivilegeEscalation: false } });
+    expect(await output("nnp", "grep NoNewPrivs /proc/self/status", { containers })).toMatch(/1\n$/);
+    expect(await output("no-nnp", "grep NoNewPrivs /proc/self/status")).toMatch(/0\n$/);
+  });
+
+  test("privileged is what an agent of root gives, and what any other refuses", async () => {
+    await node.run("privileged", "id -u", { containers: main({ securityContext: { privileged: true } }) });
+    const pod = await node.ended("privileged");
+    if (root) expect(pod.status?.phase).toBe("Succeeded");
+    else expect(pod.status).toMatchObject({ phase: "Failed", reason: "UnsupportedSecurityContext" });
+  });
+
+  test("runAsNonRoot with root waits with CreateContainerConfigError, in the kubelet's words", async (context) => {
+    needsRoot(context);
+    const spec = { securityContext: { runAsNonRoot: true } };
+    await node.run("non-root", "id", spec);
+    const pod = await node.pod(
+      "non-root",
+      (p) => p.status?.containerStatuses?.[0]?.state?.waiting?.message !== undefined,
+    );
+    expect(pod.status?.containerStatuses?.[0]?.state?.waiting).toMatchObject({
+      reason: "CreateContainerConfigError",
+      message: expect.stringContaining("container has runAsNonRoot"),
+    });
+    expect(await output("non-root-ok", "id -u", { securityContext: { runAsNonRoot: true, runAsUser: 12345 } })).toBe(
+      "12345\n",
+    );
+  });
+
+  test("profiles: RuntimeDefault runs and is said to have no effect, Localhost is refused", async () => {
+    await output("seccomp-default", "true", { securityContext: { seccompProfile: { type: "RuntimeDefault" } } });
+    expect((await node.event("seccomp-default", "FieldsIgnored")).message).toContain("seccompProfile");
+    const localhost = { type: "Localhost", localhostProfile: "p.json" };
+    await node.run("seccomp-local", "true", { securityContext: { seccompProfile: localhost } });
+    const pod = await node.ended("seccomp-local");
+    expect(pod.status).toMatchObject({ phase: "Failed", reason: "UnsupportedSecurityContext" });
+    expect(pod.status?.message).toContain("seccompProfile Localhost");
+  });
+
+  test("examples/security-context.yaml, as it stands", async (context) => {
+    needsRoot(context);
+    const file = fileURLToPath(new URL("../../examples/security-context.yaml", import.meta.url));
+    const [manifest] = parseManifests(readFileSync(file, "utf8"), file);
+    await node.client.create(paths.pods("default"), manifest!.object);
+    expect((await node.ended("security-context")).status?.phase).toBe("Succeeded");
+    const said = await node.logs("security-context");
+    expect(said).toMatch(/^uid=1000.* gid=1000.*2000/);
+    expect(said).toMatch(/ 1000 2000 .* file$/m);
+    expect(said).toMatch(/CapBnd:\t0+\nNoNewPrivs:\t1/);
+  });
+
+  test("a container of another user can't have the agent write through a link that it left", async (context) => {
+    needsRoot(context);
+    const outside = mkdtempSync(join(tmpdir(), "hostlet-outside-"));
+    const target = join(outside, "target");
+    writeFileSync(target, "untouched");
+    const spec: Partial<PodSpec> = {
+      restartPolicy: "OnFailure",
+      securityContext: { runAsUser: 12345, runAsGroup: 12345 },
+      volumes: [{ name: "scratch", emptyDir: {} }],
+      containers: main({ volumeMounts: [{ name: "scratch", mountPath: "scratch" }] }),
+    };
+    // The second start finds links where the agent would write its own files.
+    const script = `[ -e once ] && exit 0; touch once; for f in pgid pgid.tmp scratch/x; do ln -sfn ${target} $f; done; exit 1`;
+    await output("links", script, spec);
+    expect(readFileSync(target, "utf8")).toBe("untouched");
+    expect(statSync(target).mode & 0o777).toBe(0o644);
+    rmSync(outside, { recursive: true });
+  });
+});
