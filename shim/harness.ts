@@ -110,8 +110,16 @@ export class Control {
   #attaching = false;
 
   async attach(stdin: boolean): Promise<string> {
+    return await this.takeOver(stdin ? "attach stdin\n" : "attach\n");
+  }
+
+  /** Asks for what is answered with frames from then on. */
+  async takeOver(request: string): Promise<string> {
     this.#attaching = true;
-    return await this.ask(stdin ? "attach stdin" : "attach");
+    this.socket.write(request);
+    await this.until(() => this.lines.some((answer) => /^(ok|err)/.test(answer)), `answer to '${request}'`);
+    const index = this.lines.findIndex((answer) => /^(ok|err)/.test(answer));
+    return this.lines.splice(index, 1)[0] ?? "";
   }
 }
 

@@ -42,6 +42,8 @@ enum {
     CONNS_MAX = 64 + 1, /* and the one on CONTROL_FD */
     CONN_IN_BYTES = 4096,
     CONN_OUT_BYTES = 1024 * 1024,
+    CONN_HOLD_BYTES = 256 * 1024, /* of output: more is read once a client has taken some of it, */
+    CONN_HOLD_MS = 1000,          /* or is dropped, as it took nothing for so long */
     KILL_WAIT_MS = 1000, /* how long the exit record waits for killed descendants to be gone */
     END_WAIT_MS = 10000, /* how long the shim stays after the exit record */
     SEARCH_MS = 500, /* how long a search for what is to be killed may keep the loop waiting */
@@ -50,6 +52,7 @@ enum {
     NEWS_ID_BYTES = 24,
     REQUEST_BYTES = 8 * 1024 * 1024, /* several times what execve passes on */
     REQUESTS_BYTES = 64 * 1024,      /* read at once, where no request is larger */
+    WINDOW_BYTES = 256 * 1024,       /* of each stream of an exec: what one side may send before the other has made room */
 };
 
 static struct {
@@ -62,6 +65,7 @@ static struct {
 } opt = {.cwd = "/", .log_max_bytes = 10485760, .log_max_files = 5};
 
 extern char **environ;
+static mode_t callers_umask; /* the payload's */
 
 /* ---- small things -------------------------------------------------------------------------------------------- */
 
@@ -607,12 +611,16 @@ static void kill_descendants(void)
 struct conn {
     int fd;
     bool at_end; /* it says nothing more; it may still listen */
+    bool shut;   /* it is told nothing more; it may still write */
     const char *news; /* a socket of many shims: each line begins with this, and nothing is read from it */
     bool attached, stdin_blocked, in_frame;
     uint8_t frame;
     uint32_t frame_left;
     char *out;
     size_t out_from, out_to, out_size;
+    int64_t taken_ms; /* when it last took something of what waits for it */
+    char *request; /* of an exec, as far as it has come */
+    size_t request_n, request_size;
     size_t in_n;
     char in[CONN_IN_BYTES];
 };
@@ -640,10 +648,18 @@ static void conn_flush(struct conn *c)
             return;
         }
         c->out_from += (size_t)n;
+        c->taken_ms = mono_ms();
     }
     free(c->out);
     c->out = NULL;
     c->out_from = c->out_to = c->out_size = 0;
+}
+
+/* Nothing more is said. The client's end is waited for: who writes to nobody loses what it has not read itself. */
+static void conn_shut(struct conn *c)
+{
+    if (!c->shut && c->out_from == c->out_to)
+        c->shut = shutdown(c->fd, SHUT_WR) == 0;
 }
 
 static void conn_put(struct conn *c, const char *data, size_t n)
@@ -651,6 +667,8 @@ static void conn_put(struct conn *c, const char *data, size_t n)
     size_t waiting = c->out_to - c->out_from;
     if (c->fd < 0)
         return;
+    if (!waiting)
+        c->taken_ms = mono_ms();
     if (waiting + n > CONN_OUT_BYTES) {
         conn_drop(c);
         return;
@@ -747,10 +765,50 @@ static void conns_sweep(void)
             conns[kept++] = conns[i];
         } else {
             free(conns[i]->out);
+            free(conns[i]->request);
             free(conns[i]);
         }
     }
     conns_n = kept;
+}
+
+/* A shim of its own for one more command in this container; the connection is its fd 3. Returns 0 or an errno. */
+static int spawn_exec(int fd, char **argv)
+{
+    volatile int err = 0;
+    int pid = vfork();
+    if (pid == 0) { /* in this process's memory until it executes */
+        umask(callers_umask);
+        dup2(fd, CONTROL_FD);
+        execve("/proc/self/exe", argv, environ);
+        err = errno;
+        _exit(127);
+    }
+    if (pid < 0)
+        return errno;
+    payload.children_left = true;
+    return err;
+}
+
+/* The whole request of an exec is there: arguments, each with a NUL behind it. The connection is the new shim's from here on. */
+static void conn_exec(struct conn *c)
+{
+    size_t n = 0, at = 0;
+    for (size_t i = 0; i < c->request_size; i++)
+        n += !c->request[i];
+    char **argv = calloc(n + 3, sizeof *argv);
+    int err = argv ? EINVAL : ENOMEM;
+    if (argv && !c->request[c->request_size - 1]) {
+        argv[at++] = "hostlet-shim";
+        argv[at++] = "exec";
+        for (char *arg = c->request; arg < c->request + c->request_size; arg += strlen(arg) + 1)
+            argv[at++] = arg;
+        err = payload.pid && payload.started ? spawn_exec(c->fd, argv) : ESRCH;
+    }
+    free(argv);
+    if (err)
+        conn_say(c, "err %d\n", err);
+    conn_drop(c);
 }
 
 static void conn_command(struct conn *c, const char *line)
@@ -774,6 +832,11 @@ static void conn_command(struct conn *c, const char *line)
         }
         conn_say(c, "ok\n");
         c->attached = true;
+    } else if (sscanf(line, "exec %d%c", &number, &rest) == 1 && number > 0 && number <= REQUEST_BYTES) {
+        if ((c->request = malloc((size_t)number)))
+            c->request_size = (size_t)number;
+        else
+            conn_say(c, "err %d\n", ENOMEM);
     } else if (!strcmp(line, "ping")) {
         conn_say(c, "ok\n");
     } else {
@@ -845,9 +908,20 @@ static bool conn_step_frame(struct conn *c)
     return !c->in_frame;
 }
 
+static bool conn_step_request(struct conn *c)
+{
+    size_t wanted = c->request_size - c->request_n, n = c->in_n < wanted ? c->in_n : wanted;
+    memcpy(c->request + c->request_n, c->in, n);
+    c->request_n += n;
+    conn_take(c, n);
+    if (c->request_n == c->request_size)
+        conn_exec(c);
+    return false;
+}
+
 static void conn_parse(struct conn *c)
 {
-    while (c->fd >= 0 && (c->attached ? conn_step_frame(c) : conn_step_line(c)))
+    while (c->fd >= 0 && (c->request ? conn_step_request(c) : c->attached ? conn_step_frame(c) : conn_step_line(c)))
         continue;
 }
 
@@ -1021,20 +1095,11 @@ static int write_start_records(void)
     return replace_file(temporary, opt.pgid_file, 0644, &t, false);
 }
 
-/* Starts the payload. Where that fails, the error is set, and main's loop ends all as it ends a payload that ran. */
-static void start_payload(mode_t mask)
+/* Forks the payload, which waits for let_go(). Where that fails, the error is set. */
+static void fork_payload(void)
 {
     int fds[3] = {-1, -1, -1}, go[2] = {-1, -1}, result[2] = {-1, -1};
-    int err = listen_on_sock();
-    if (err) {
-        set_error("start", err, "listen on sock");
-        return;
-    }
-    if (opt.log_dir && ((mkdir(opt.log_dir, 0700) < 0 && errno != EEXIST) || log_open())) {
-        set_error("start", errno, opt.log_dir);
-        return;
-    }
-    err = open_streams(fds);
+    int err = open_streams(fds);
     if (!err && (pipe2(go, O_CLOEXEC) < 0 || pipe2(result, O_CLOEXEC | O_NONBLOCK) < 0))
         err = errno;
     payload.go_fd = go[1];
@@ -1050,18 +1115,41 @@ static void start_payload(mode_t mask)
         return;
     }
     if (payload.pid == 0)
-        run_payload(fds, go[0], result[1], mask);
+        run_payload(fds, go[0], result[1], callers_umask);
     payload.children_left = true;
     close(go[0]);
     close(result[1]);
     for (int i = 0; i < 3; i++)
         if (fds[i] != payload.slave_fd)
             close(fds[i]);
+}
+
+static void let_go(void)
+{
+    if (write(payload.go_fd, "g", 1) != 1)
+        set_error("start", errno, "start");
+}
+
+/* Starts the payload. Where that fails, the error is set, and main's loop ends all as it ends a payload that ran. */
+static void start_payload(void)
+{
+    int err = listen_on_sock();
+    if (err) {
+        set_error("start", err, "listen on sock");
+        return;
+    }
+    if (opt.log_dir && ((mkdir(opt.log_dir, 0700) < 0 && errno != EEXIST) || log_open())) {
+        set_error("start", errno, opt.log_dir);
+        return;
+    }
+    fork_payload();
+    if (!payload.pid)
+        return;
     err = write_start_records();
     if (err)
         set_error("start", err, "start record");
-    else if (write(payload.go_fd, "g", 1) != 1)
-        set_error("start", errno, "start");
+    else
+        let_go();
     close_fd(&payload.go_fd);
 }
 
@@ -1135,9 +1223,15 @@ static int write_exit_record(void)
 
 static bool all_is_said(void)
 {
-    for (size_t i = 0; i < conns_n; i++)
-        if (conns[i]->out_from < conns[i]->out_to)
+    for (size_t i = 0; i < conns_n; i++) {
+        struct conn *c = conns[i];
+        if (c->out_from < c->out_to)
             return false;
+        if (c->attached && c->fd >= 0 && !c->at_end) {
+            conn_shut(c);
+            return false;
+        }
+    }
     return !payload.children_left && streams[1].fd < 0 && streams[2].fd < 0;
 }
 
@@ -1155,6 +1249,25 @@ static int64_t min_positive(int64_t a, int64_t b)
     if (b < 0)
         b = 0;
     return a < 0 || b < a ? b : a;
+}
+
+/* A burst is given to every client whole, so its writer waits a moment; for one who stopped reading it does not. */
+static bool conns_hold(int64_t now, int64_t *timeout)
+{
+    bool hold = false;
+    for (size_t i = 0; i < conns_n; i++) {
+        struct conn *c = conns[i];
+        int64_t left = c->taken_ms + CONN_HOLD_MS - now;
+        if (!c->attached || c->fd < 0 || c->out_to - c->out_from < CONN_HOLD_BYTES)
+            continue;
+        if (left <= 0) {
+            conn_drop(c);
+            continue;
+        }
+        hold = true;
+        *timeout = min_positive(*timeout, left);
+    }
+    return hold;
 }
 
 static void accept_all(bool recorded)
@@ -1175,7 +1288,7 @@ static void poll_once(int signal_fd, bool recorded, int64_t timeout)
     enum { SIGNALS, LISTEN, EXEC, STDIN, STDOUT, STDERR, FIXED };
     struct pollfd p[FIXED + CONNS_MAX];
     size_t n = conns_n;
-    bool blocked = false;
+    bool blocked = false, hold = conns_hold(mono_ms(), &timeout);
     for (size_t i = 0; i < n; i++) {
         struct conn *c = conns[i];
         bool reads = !c->news && !c->at_end && !c->stdin_blocked && c->in_n < sizeof c->in;
@@ -1187,8 +1300,8 @@ static void poll_once(int signal_fd, bool recorded, int64_t timeout)
     p[LISTEN] = (struct pollfd){listen_fd, POLLIN, 0};
     p[EXEC] = (struct pollfd){payload.exec_fd, POLLIN, 0};
     p[STDIN] = (struct pollfd){payload.stdin_fd, blocked ? POLLOUT : 0, 0};
-    p[STDOUT] = (struct pollfd){streams[1].fd, POLLIN, 0};
-    p[STDERR] = (struct pollfd){streams[2].fd, POLLIN, 0};
+    p[STDOUT] = (struct pollfd){hold ? -1 : streams[1].fd, POLLIN, 0};
+    p[STDERR] = (struct pollfd){hold ? -1 : streams[2].fd, POLLIN, 0};
     int ready = poll(p, FIXED + n, (int)timeout);
     if (ready == 0 && buffers_used) {
         madvise(read_buffer, READ_BYTES, MADV_DONTNEED);
@@ -1265,6 +1378,211 @@ static int serve(int signal_fd)
     }
 }
 
+/* ---- exec: one more command in a container ------------------------------------------------------------------------------ */
+
+/* Who asked for it. Always read, so that room, resizing and the end of the connection are never stuck behind stdin. */
+static struct conn client = {.fd = CONTROL_FD};
+static uint32_t room[3]; /* how many bytes of stdout and stderr it still takes */
+
+static struct {
+    uint8_t *in, *held; /* frames that were received; stdin that the command has not read yet */
+    size_t in_n, from, to, granted;
+    bool close; /* once what is held is written */
+} input;
+
+static void client_grant(size_t n)
+{
+    char text[32];
+    input.granted += n;
+    if (client.shut || (input.granted < WINDOW_BYTES / 4 && input.from < input.to))
+        return;
+    conn_frame(&client, 5, text, (size_t)snprintf(text, sizeof text, "0 %zu", input.granted));
+    input.granted = 0;
+}
+
+static void input_flush(void)
+{
+    size_t before = input.from;
+    while (input.from < input.to) {
+        size_t n = stdin_write((char *)input.held + input.from, input.to - input.from);
+        if (!n)
+            break;
+        input.from += n;
+    }
+    size_t done = input.from - before;
+    if (input.from == input.to)
+        input.from = input.to = 0;
+    if (done)
+        client_grant(done);
+    if (input.close && input.from == input.to) {
+        input.close = false;
+        stdin_close();
+    }
+}
+
+/* Takes one frame of the client's, whole. False: that is none. */
+static bool client_frame(int type, const uint8_t *data, size_t n)
+{
+    char text[32];
+    unsigned stream, bytes;
+    struct winsize size = {0};
+    if (type == 0 && n == 0) {
+        input.close = true;
+        return true;
+    }
+    if (type == 0) {
+        if (input.to - input.from + n > WINDOW_BYTES)
+            return false;
+        if (input.to + n > WINDOW_BYTES) {
+            memmove(input.held, input.held + input.from, input.to - input.from);
+            input.to -= input.from;
+            input.from = 0;
+        }
+        memcpy(input.held + input.to, data, n);
+        input.to += n;
+        return true;
+    }
+    if (n >= sizeof text)
+        return false;
+    memcpy(text, data, n);
+    text[n] = 0;
+    if (type == 4 && sscanf(text, "%hu %hu", &size.ws_row, &size.ws_col) == 2) {
+        if (opt.tty)
+            ioctl(payload.stdin_fd, TIOCSWINSZ, &size);
+        return true;
+    }
+    if (type != 5 || sscanf(text, "%u %u", &stream, &bytes) != 2 || stream < 1 || stream > 2 ||
+        bytes > WINDOW_BYTES - room[stream])
+        return false;
+    room[stream] += bytes;
+    return true;
+}
+
+static void client_read(void)
+{
+    size_t at = 0;
+    ssize_t n = read(client.fd, input.in + input.in_n, REQUESTS_BYTES - input.in_n);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        conn_drop(&client);
+    if (n <= 0)
+        return;
+    input.in_n += (size_t)n;
+    while (client.fd >= 0 && input.in_n - at >= 5) {
+        const uint8_t *head = input.in + at;
+        size_t length = (size_t)head[1] << 24 | (size_t)head[2] << 16 | (size_t)head[3] << 8 | head[4];
+        if (length > REQUESTS_BYTES - 5) {
+            conn_drop(&client);
+            return;
+        }
+        if (input.in_n - at < 5 + length)
+            break;
+        if (!client_frame(head[0], head + 5, length))
+            conn_drop(&client);
+        at += 5 + length;
+    }
+    input.in_n -= at;
+    memmove(input.in, input.in + at, input.in_n);
+    input_flush();
+}
+
+static bool exec_sends(int id)
+{
+    /* Of output at most a frame of each stream waits here. */
+    return client.fd >= 0 && client.out_from == client.out_to && room[id] && streams[id].fd >= 0;
+}
+
+/* `at_end`: nobody is left who writes, whatever still holds the pipe. */
+static void exec_output(int id, bool at_end)
+{
+    struct stream *s = &streams[id];
+    ssize_t n = read(s->fd, read_buffer, room[id] < READ_BYTES ? room[id] : READ_BYTES);
+    if (n < 0 && (errno == EINTR || (errno == EAGAIN && !at_end)))
+        return;
+    if (n <= 0) { /* a terminal says EIO */
+        close_fd(&s->fd);
+        n = 0;
+    }
+    room[id] -= (uint32_t)n;
+    conn_frame(&client, id, read_buffer, (size_t)n);
+}
+
+static void exec_poll(int signal_fd, bool at_end, int64_t timeout)
+{
+    enum { SIGNALS, EXEC, CLIENT, STDIN, STDOUT, STDERR, ALL };
+    struct pollfd p[ALL] = {
+        {signal_fd, POLLIN, 0},
+        {payload.exec_fd, POLLIN, 0},
+        {client.fd, (short)(POLLIN | (client.out_from < client.out_to ? POLLOUT : 0)), 0},
+        {payload.stdin_fd, input.from < input.to ? POLLOUT : 0, 0},
+    };
+    for (int id = 1; id < 3; id++) {
+        p[STDIN + id] = (struct pollfd){exec_sends(id) ? streams[id].fd : -1, POLLIN, 0};
+        if (at_end && exec_sends(id))
+            timeout = 0;
+    }
+    if (poll(p, ALL, (int)timeout) < 0)
+        return;
+    if (p[EXEC].revents)
+        take_exec_result();
+    if (p[CLIENT].revents & POLLOUT)
+        conn_flush(&client);
+    if (client.fd >= 0 && p[CLIENT].revents & (POLLIN | POLLHUP | POLLERR))
+        client_read();
+    if (p[STDIN].revents & (POLLERR | POLLHUP))
+        close_fd(&payload.stdin_fd);
+    if (p[STDIN].revents)
+        input_flush();
+    for (int id = 1; id < 3; id++)
+        if (p[STDIN + id].fd >= 0 && (p[STDIN + id].revents || at_end) && client.fd >= 0)
+            exec_output(id, at_end);
+    if (p[SIGNALS].revents) {
+        take_signals(signal_fd);
+        reap();
+        if (payload.killing && payload.children_left)
+            kill_descendants();
+    }
+}
+
+static void exec_say_end(void)
+{
+    struct text t = {0};
+    text_add(&t, "exited %s %d", payload.kind, payload.code);
+    if (payload.step)
+        text_add(&t, " %s %s", payload.step, payload.message);
+    conn_frame(&client, 3, t.s, t.n);
+}
+
+/* Until the command has ended, and all of its tree, and the client has all of its output. */
+static void exec_serve(int signal_fd)
+{
+    bool said = false;
+    int64_t gone_ms = -1;
+    for (;;) {
+        int64_t now = mono_ms(), timeout = -1;
+        if (client.fd < 0) { /* whoever asked for it is gone: so is the command */
+            if (gone_ms < 0) {
+                gone_ms = now;
+                kill_descendants();
+                reap();
+            }
+            if (!payload.children_left || now >= gone_ms + END_WAIT_MS)
+                return;
+            timeout = gone_ms + END_WAIT_MS - now;
+        } else if (payload.ended) {
+            bool waits = payload.children_left && now < payload.ended_ms + KILL_WAIT_MS;
+            if (waits) {
+                timeout = payload.ended_ms + KILL_WAIT_MS - now;
+            } else if (!said) {
+                exec_say_end();
+                said = true;
+            }
+            if (said && streams[1].fd < 0 && streams[2].fd < 0)
+                conn_shut(&client);
+        }
+        exec_poll(signal_fd, said, timeout);
+    }
+}
+
 /* ---- commands ---------------------------------------------------------------------------------------------------------- */
 
 static _Noreturn void die(int code, const char *what, int err)
@@ -1320,13 +1638,19 @@ static void parse_options(int argc, char **argv)
         default: exit(2);
         }
     }
-    if (!opt.dir || !opt.exits || !opt.id || argc - optind < 2)
+    if (argc - optind < 2)
+        die(2, "usage: hostlet-shim run|exec [options] -- FILE ARGV0 [ARG ...]", 0);
+    opt.file = argv[optind];
+    opt.argv = argv + optind + 1;
+}
+
+static void check_run_options(void)
+{
+    if (!opt.dir || !opt.exits || !opt.id)
         die(2, "usage: hostlet-shim run --dir D --exits E --id ID [options] -- FILE ARGV0 [ARG ...]", 0);
     if (!*opt.id || *opt.id == '.' ||
         opt.id[strspn(opt.id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")])
         die(2, "--id has a character that is not of A-Z a-z 0-9 . _ -, or begins with a dot", 0);
-    opt.file = argv[optind];
-    opt.argv = argv + optind + 1;
 }
 
 /* 0, 1, 2 open; 3 where it is a socket; nothing else. Returns whether there is a socket. */
@@ -1370,19 +1694,56 @@ static int settle_signals(void)
     return fd;
 }
 
-static int run(int argc, char **argv)
+/* Returns the descriptor that tells of SIGCHLD; `control` says whether there is a socket at CONTROL_FD. */
+static int settle(bool *control)
 {
-    parse_options(argc, argv);
     prctl(PR_SET_NAME, "hostlet-shim"); /* it may have been executed as /proc/self/exe */
-    bool control = settle_descriptors();
-    mode_t mask = umask(077);
+    *control = settle_descriptors();
+    callers_umask = umask(077);
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
         die(1, "becoming a subreaper", errno);
-    int signal_fd = settle_signals();
-    read_buffer = mmap(NULL, READ_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    batch = mmap(NULL, BATCH_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (read_buffer == MAP_FAILED || batch == MAP_FAILED)
+    return settle_signals();
+}
+
+static void *map_buffer(size_t n)
+{
+    void *buffer = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (buffer == MAP_FAILED)
         die(1, "memory", errno);
+    return buffer;
+}
+
+static int exec_command(int argc, char **argv)
+{
+    bool control;
+    parse_options(argc, argv);
+    int signal_fd = settle(&control);
+    if (!control)
+        die(2, "descriptor 3 is not a socket", 0);
+    fcntl(CONTROL_FD, F_SETFL, O_NONBLOCK);
+    read_buffer = map_buffer(READ_BYTES);
+    input.in = map_buffer(REQUESTS_BYTES);
+    input.held = map_buffer(WINDOW_BYTES);
+    room[1] = room[2] = WINDOW_BYTES;
+    conn_say(&client, "ok\n");
+    fork_payload();
+    if (payload.pid)
+        let_go();
+    else
+        set_ended();
+    close_fd(&payload.go_fd);
+    exec_serve(signal_fd);
+    return 0;
+}
+
+static int run(int argc, char **argv)
+{
+    bool control;
+    parse_options(argc, argv);
+    check_run_options();
+    int signal_fd = settle(&control);
+    read_buffer = map_buffer(READ_BYTES);
+    batch = map_buffer(BATCH_BYTES);
     if (chdir(opt.dir) < 0)
         die(1, opt.dir, errno);
     if (control)
@@ -1395,7 +1756,7 @@ static int run(int argc, char **argv)
     }
     if (err)
         die(1, "claim", err);
-    start_payload(mask);
+    start_payload();
     if (!payload.pid) {
         set_ended();
         close_fd(&streams[1].fd);
@@ -1638,5 +1999,7 @@ int main(int argc, char **argv)
         return spawner(argv[0]);
     if (argc > 1 && !strcmp(argv[1], "run"))
         return run(argc - 1, argv + 1);
-    die(2, "usage: hostlet-shim run|spawner|version|kill-tree ...", 0);
+    if (argc > 1 && !strcmp(argv[1], "exec"))
+        return exec_command(argc - 1, argv + 1);
+    die(2, "usage: hostlet-shim run|exec|spawner|version|kill-tree ...", 0);
 }

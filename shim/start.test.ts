@@ -104,7 +104,9 @@ describe("what the payload finds", () => {
   });
 
   test("no descriptors but 0, 1 and 2, default signals, a session of its own, the umask and / as working directory", async () => {
-    const shim = Shim.sh("ls /proc/$$/fd; umask; pwd; cat /proc/$$/stat; grep -E 'Sig(Blk|Ign|Cgt)' /proc/$$/status");
+    // The payload itself, and not its shell, which blocks signals for the moment of a fork.
+    const status = "exec grep -E 'Sig(Blk|Ign|Cgt)' /proc/self/status";
+    const shim = Shim.sh(`ls /proc/$$/fd; umask; pwd; cat /proc/$$/stat; ${status}`);
     const { pid } = await shim.started();
     await shim.exited();
     const [fd0, fd1, fd2, umask, cwd, stat, ...signals] = shim.logged("stdout").trimEnd().split("\n");

@@ -225,6 +225,11 @@ export class PodWorker {
     return logTarget(this.ref, this.#containers, this.status, name, previous);
   }
 
+  /** Whether a container of this name holds its standard input open. */
+  takesStdin(name: string): boolean {
+    return this.#containers.some((c) => c.spec.name === name && c.spec.stdin === true);
+  }
+
   /** Lets go of timers and watches; the pod runs on. */
   stop(): void {
     this.#abort.abort(stopped);

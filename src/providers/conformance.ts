@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, type TestContext } from "vitest";
 import { podRef } from "../kube/types.ts";
 import { type ProviderHarness, ProviderSession, scriptPod } from "./conformanceSession.ts";
+import { streamsRules } from "./conformanceStreams.ts";
 
 /** Runs until SIGTERM. */
 const long = "echo hello; exec sleep 1000";
@@ -19,7 +20,7 @@ export function providerConformance(
   describe(`${name}: as every provider`, () => {
     let harness: ProviderHarness;
     let session: ProviderSession;
-    const rule = (title: string, body: () => Promise<void>) => {
+    const rule = (title: string, body: (context: TestContext) => Promise<void>) => {
       const reason = skips[title];
       if (reason === undefined) it(title, body);
       else it(title, (context) => context.skip(reason));
@@ -219,6 +220,8 @@ export function providerConformance(
         await expect(session.log(podRef(pod), "main", { previous: true })).rejects.toMatchObject({ code: "NotFound" });
       });
     });
+
+    streamsRules(rule, () => session, start);
 
     describe("the next agent", () => {
       rule("finds what runs, and neither restarts nor loses it", async () => {

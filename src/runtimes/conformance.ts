@@ -5,6 +5,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type RuntimeHarness, RuntimeSession } from "./conformanceSession.ts";
+import { streamsConformance } from "./conformanceStreams.ts";
 import type { ContainerSpec } from "./contract.ts";
 
 /** Says "ready", ends with 7 on SIGTERM. */
@@ -387,6 +388,7 @@ export function runtimeConformance(
       expect(stopped.calls).toEqual([]);
     });
   });
+  streamsConformance(name, makeHarness);
 }
 
 let last = 0;

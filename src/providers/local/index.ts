@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import type { Clock } from "../../clock.ts";
 import { HostletError } from "../../errors.ts";
 import type { LogOptions } from "../../kube/logOptions.ts";
@@ -9,8 +10,10 @@ import { type PodStart, PodWorker } from "../../kubelet/podWorker.ts";
 import { type AgentRights, readAgentRights } from "../../kubelet/security/agentRights.ts";
 import { DiskUsage } from "../../kubelet/volumes/usage.ts";
 import { WorkQueue } from "../../kubelet/workQueue.ts";
-import type { ContainerExit, ContainerRuntime, RuntimeContainer } from "../../runtimes/contract.ts";
+import type { ContainerExit, ContainerID, ContainerRuntime, RuntimeContainer } from "../../runtimes/contract.ts";
+import type { AttachRequest, ContainerStreams, ExecRequest } from "../../runtimes/streams.ts";
 import type { PodStats, Provider, ProviderCapabilities, ProviderContext, ProviderInfo } from "../contract.ts";
+import { connectToLoopback } from "./loopback.ts";
 import { podStats } from "./podStats.ts";
 
 export interface LocalProviderOptions {
@@ -47,12 +50,13 @@ export class LocalProvider implements Provider {
   }
 
   capabilities(): ProviderCapabilities {
-    const not = "this version of hostlet can't do it yet";
+    const { runtime } = this.#deps;
+    const cannot = `the container runtime ${runtime.name} can't do it`;
     return {
-      exec: not,
-      attach: not,
-      portForward: not,
-      stats: this.#deps.runtime.stats ? true : `the container runtime ${this.#deps.runtime.name} tells no figures`,
+      exec: runtime.exec ? true : cannot,
+      attach: runtime.attach ? true : cannot,
+      portForward: true,
+      stats: runtime.stats ? true : `the container runtime ${runtime.name} tells no figures`,
     };
   }
 
@@ -121,9 +125,7 @@ export class LocalProvider implements Provider {
   }
 
   logs(pod: PodRef, container: string, options: LogOptions, signal: AbortSignal): AsyncIterable<Uint8Array> {
-    const worker = this.#workers.get(pod.uid);
-    if (!worker) throw new HostletError("NotFound", `pod "${pod.name}" not found on this node`);
-    const { id } = worker.logTarget(container, options.previous);
+    const { id } = this.#worker(pod).logTarget(container, options.previous);
     return this.#deps.runtime.logs(id, { ...options, previous: false }, signal);
   }
 
@@ -133,11 +135,46 @@ export class LocalProvider implements Provider {
     return podStats(pods, containers, (pod) => this.#deps.files.paths(pod).dir, this.#usage);
   }
 
+  async exec(pod: PodRef, container: string, request: ExecRequest, signal: AbortSignal): Promise<ContainerStreams> {
+    const { runtime } = this.#deps;
+    if (!runtime.exec) throw new HostletError("NotSupported", `the container runtime ${runtime.name} can't exec`);
+    return runtime.exec(this.#running(pod, container), request, signal);
+  }
+
+  async attach(pod: PodRef, container: string, request: AttachRequest, signal: AbortSignal): Promise<ContainerStreams> {
+    const { runtime } = this.#deps;
+    if (!runtime.attach) throw new HostletError("NotSupported", `the container runtime ${runtime.name} can't attach`);
+    const id = this.#running(pod, container);
+    // Input that a container does not take is not taken from a client, who is not refused for it: so does a kubelet.
+    const stdin = request.stdin && this.#worker(pod).takesStdin(container);
+    return runtime.attach(id, { stdin }, signal);
+  }
+
+  async portForward(pod: PodRef, port: number, signal: AbortSignal): Promise<Duplex> {
+    const worker = this.#worker(pod);
+    if (worker.status?.phase !== "Running") {
+      throw new HostletError("NotFound", `pod "${pod.name}" is not running: no port of it can be reached`);
+    }
+    return connectToLoopback(port, signal);
+  }
+
   async stop(): Promise<void> {
     this.#usage.stop();
     this.#deps.queue.stop();
     for (const worker of this.#workers.values()) worker.stop();
     await this.#deps.runtime.stop();
+  }
+
+  #worker(pod: PodRef): PodWorker {
+    const worker = this.#workers.get(pod.uid);
+    if (!worker) throw new HostletError("NotFound", `pod "${pod.name}" not found on this node`);
+    return worker;
+  }
+
+  #running(pod: PodRef, container: string): ContainerID {
+    const { id, exit } = this.#worker(pod).logTarget(container, false);
+    if (!exit) return id;
+    throw new HostletError("NotFound", `container "${container}" in pod "${pod.name}" is not running`);
   }
 
   #exited(container: RuntimeContainer): void {

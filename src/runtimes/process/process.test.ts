@@ -78,6 +78,21 @@ describe("the process runtime", () => {
     await expect(session.runtime.start(spec)).rejects.toMatchObject({ code: "CreateContainerFailed" });
   });
 
+  it("leaves nothing of an exec running when it has ended or was closed, a daemon neither", async () => {
+    const { spec } = await startSleeper();
+    const { signal } = new AbortController();
+    for (const end of ["exit 0", "sleep 1000"]) {
+      const argv = ["/bin/sh", "-c", `(setsid setsid sh -c 'echo $$; exec sleep 1000' &); read pid; ${end}`];
+      const streams = await session.runtime.exec!(spec.id, { argv, stdin: true, tty: false }, signal);
+      const [chunk] = (await once(streams.stdout, "data")) as [Buffer];
+      expect(lives(Number(chunk))).toBe(true);
+      streams.stdin!.end("\n");
+      if (end !== "exit 0") streams.close();
+      await streams.ended;
+      await until(() => !lives(Number(chunk)));
+    }
+  });
+
   it("never makes an attempt twice", async () => {
     const { spec } = await startSleeper();
     await expect(session.runtime.start(spec)).rejects.toThrow(/never made twice/);

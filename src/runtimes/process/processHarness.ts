@@ -47,8 +47,7 @@ export async function makeHarness({ clock = systemClock, launcher }: HarnessOpti
     async leaveUndecidedStart(spec) {
       const paths = attemptPaths(stateDir, spec.id);
       makeAttemptDir(paths);
-      const { restartCount, namespace, podName, dir } = spec;
-      await writeAttemptRecord(paths, { version: 1, restartCount, namespace, podName, dir });
+      await writeAttemptRecord(paths, spec);
     },
     async dispose() {
       rmSync(base, { recursive: true });

@@ -121,10 +121,15 @@ describe("an attempt at recovery", () => {
 });
 
 describe("attempt.json", () => {
-  it.each(["", "{", "null", "7", '{"version":2}', '{"version":1,"restartCount":-1}', '{"version":1,"restartCount":1}'])(
+  it.each(["", "{", "null", "7", '{"version":2}', '{"version":1,"restartCount":-1}', '{"version":3,"restartCount":1}'])(
     "%j is not one of ours",
     (text) => {
       expect(parseAttemptRecord(text)).toBeUndefined();
     },
   );
+
+  it("of an earlier version tells the restart count, and nothing that exec could use", () => {
+    const text = '{"version":1,"restartCount":4,"namespace":"n","podName":"p","dir":"/d"}';
+    expect(parseAttemptRecord(text)).toEqual({ restartCount: 4 });
+  });
 });

@@ -12,6 +12,7 @@ import type {
   RuntimeContainer,
   RuntimeFeature,
 } from "../contract.ts";
+import type { AttachRequest, ContainerStreams, ExecRequest } from "../streams.ts";
 import { writeAttemptRecord } from "./attemptRecord.ts";
 import { readClaim, takeClaim } from "./claim.ts";
 import { explainTotal, explainUnpassable } from "./environment.ts";
@@ -25,6 +26,7 @@ import { findPackage, findShim, verifyShim } from "./shim.ts";
 import { attemptMark, type LogLimits, shimArguments, YieldingQueue } from "./spawn.ts";
 import { Spawner } from "./spawner.ts";
 import { StatsReader } from "./stats/reader.ts";
+import { StreamKeeper } from "./streamKeeper.ts";
 
 export interface ProcessRuntimeOptions {
   /** This node's own directory; of one live agent only. */
@@ -53,12 +55,14 @@ class ProcessRuntime implements ContainerRuntime {
   readonly #spawner = new Spawner(() => this.#shim);
   readonly #stopping = new AbortController();
   readonly #stats: StatsReader;
+  readonly #streams: StreamKeeper;
   #callbacks: ContainerRuntimeCallbacks | undefined;
   #shim = "";
 
   constructor(options: ProcessRuntimeOptions) {
     this.#options = options;
     this.#stats = new StatsReader(options.clock);
+    this.#streams = new StreamKeeper(options.launcher, options.clock);
   }
 
   features(isolation: ContainerSpec["isolation"]): ReadonlySet<RuntimeFeature> {
@@ -107,8 +111,7 @@ class ProcessRuntime implements ContainerRuntime {
     makeAttemptDir(paths);
     const monitor = new Monitor(this.#context(), paths, spec.restartCount);
     try {
-      const { restartCount, namespace, podName, dir } = spec;
-      await writeAttemptRecord(paths, { version: 1, restartCount, namespace, podName, dir });
+      await writeAttemptRecord(paths, spec);
       this.#monitors.set(paths.name, monitor);
       if ("exitCode" in executable) await this.#refuse(monitor, executable);
       else await this.#spawn(spec, monitor, executable);
@@ -194,8 +197,17 @@ class ProcessRuntime implements ContainerRuntime {
     );
   }
 
+  exec(id: ContainerID, request: ExecRequest, signal: AbortSignal): Promise<ContainerStreams> {
+    return this.#streams.exec(id.container, this.#find(id), request, signal);
+  }
+
+  attach(id: ContainerID, request: AttachRequest, signal: AbortSignal): Promise<ContainerStreams> {
+    return this.#streams.attach(id.container, this.#find(id), request, signal);
+  }
+
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#streams.stop();
     this.#spawner.stop();
     for (const monitor of this.#monitors.values()) monitor.close();
     this.#monitors.clear();

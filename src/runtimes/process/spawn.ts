@@ -15,6 +15,15 @@ export function attemptMark(id: ContainerID): string {
   return `${id.podUID}/${id.container}/${id.attempt}`;
 }
 
+/** Of `hostlet-shim run` and `exec`. */
+export function processOptions(spec: ContainerSpec, executable: Executable): string[] {
+  const { uid, gid = process.getgid?.() ?? 0 } = spec.security ?? {};
+  const args = ["--cwd", executable.cwd ?? spec.workingDir ?? spec.dir];
+  const owner = executable.owner ?? (uid === undefined ? undefined : { uid, gid });
+  if (owner) args.push("--owner", `${owner.uid}:${owner.gid}`);
+  return args;
+}
+
 /** Of `hostlet-shim run`. */
 export function shimArguments(
   spec: ContainerSpec,
@@ -24,13 +33,9 @@ export function shimArguments(
   limits: LogLimits,
 ): string[] {
   const args = ["--dir", paths.dir, "--exits", exitsDir(stateDir), "--id", paths.name];
-  const { uid, gid = process.getgid?.() ?? 0 } = spec.security ?? {};
   // The shim writes it with the agent's rights: not into a directory where another user could have laid a link for it.
-  const pgidDir = uid === undefined ? spec.dir : paths.dir;
-  const cwd = executable.cwd ?? spec.workingDir ?? spec.dir;
-  args.push("--cwd", cwd, "--pgid-file", `${pgidDir}/pgid`, "--log-dir", paths.dir);
-  const owner = executable.owner ?? (uid === undefined ? undefined : { uid, gid });
-  if (owner) args.push("--owner", `${owner.uid}:${owner.gid}`);
+  const pgidDir = spec.security?.uid === undefined ? spec.dir : paths.dir;
+  args.push(...processOptions(spec, executable), "--pgid-file", `${pgidDir}/pgid`, "--log-dir", paths.dir);
   args.push("--log-max-bytes", String(limits.maxBytes), "--log-max-files", String(limits.maxFiles));
   if (spec.stdin) args.push("--stdin");
   if (spec.tty) args.push("--tty");

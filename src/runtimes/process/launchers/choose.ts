@@ -31,6 +31,7 @@ export function chooseLauncher({ plain, sandbox }: Launchers): Launcher {
     },
     resolve: (spec) => of(spec).resolve(spec),
     wrap: (spec, executable) => of(spec).wrap(spec, executable),
+    enter: (spec, argv, payload) => of(spec).enter(spec, argv, payload),
     // Each knows what is its own.
     ended: (id: ContainerID, exit: ContainerExit) => sandbox.ended?.(id, exit) ?? exit,
     async forget(id) {

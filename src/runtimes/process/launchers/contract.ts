@@ -1,4 +1,5 @@
 import type { ContainerExit, ContainerID, ContainerSpec, RuntimeFeature } from "../../contract.ts";
+import type { Payload } from "../payload.ts";
 
 /** A file to execute, by path, and its argument vector (argv[0] included). */
 export interface Executable {
@@ -44,4 +45,11 @@ export interface Launcher {
   ended?(id: ContainerID, exit: ContainerExit): ContainerExit;
   /** Removes what it made for an attempt that has ended. */
   forget?(id: ContainerID): Promise<void>;
+  /**
+   * Finds what `argv[0]` means inside the running container, and what its shim executes so that it runs there: as the same
+   * user, in the same sandbox. The environment comes from the shim.
+   * @param spec as it was started, perhaps by an earlier agent
+   * @param payload what the shim started: what `wrap` gave
+   */
+  enter(spec: ContainerSpec, argv: readonly string[], payload: Payload): Executable | CannotRun;
 }

@@ -22,6 +22,10 @@ export const plainLauncher: Launcher = {
     return findExecutable(spec.argv, ownPath(spec), workingDir);
   },
   wrap: (spec, executable) => asUser(spec.security, executable),
+  enter(spec, argv) {
+    const found = findExecutable(argv, ownPath(spec), spec.workingDir ?? spec.dir);
+    return "exitCode" in found ? found : asUser(spec.security, found);
+  },
 };
 
 function ownPath(spec: ContainerSpec): string | undefined {
