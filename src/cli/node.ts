@@ -47,6 +47,12 @@ const configKeys = [
   "cpu",
   "memory",
   "extendedResources",
+  "slurmDir",
+  "slurmPartition",
+  "slurmFlags",
+  "slurmConfig",
+  "slurmFlavor",
+  "slurmPollInterval",
   "providerID",
   "logLevel",
 ] as const satisfies (keyof NodeConfig)[];

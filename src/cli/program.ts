@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { addAdmit } from "./admitCommand.ts";
 import type { Io } from "./console.ts";
+import { addJobCommands, slurmOptions } from "./jobCommands.ts";
 import type { NodeCommandFlags } from "./node.ts";
 import type { RunFlags } from "./run.ts";
 import type { UpFlags } from "./up.ts";
@@ -54,8 +55,10 @@ export function createProgram(io: Io): Program {
     code = await up(flags, io);
   });
 
-  clusterNodeOptions(
-    program.command("node").description("be a node of a cluster, until a signal or the end of the walltime"),
+  slurmOptions(
+    clusterNodeOptions(
+      program.command("node").description("be a node of a cluster, until a signal or the end of the walltime"),
+    ),
   ).action(async (flags: NodeCommandFlags) => {
     const { node } = await import("./node.ts");
     code = await node(flags, io);
@@ -73,6 +76,10 @@ export function createProgram(io: Io): Program {
     });
 
   addAdmit(program, io, (ended) => {
+    code = ended;
+  });
+
+  addJobCommands(program, io, (ended) => {
     code = ended;
   });
 
@@ -128,7 +135,7 @@ function clusterNodeOptions(command: Command): Command {
     .option("--walltime-margin <duration>", "how long before the end; default: 30s, at most a quarter of the time")
     .option("--drain-on-exit", "end the pods when stopped; otherwise they run on for the next agent")
     .option("--on-exit <what>", "delete-node: remove the Node when leaving, where the identity may")
-    .option("--provider <provider>", "what runs whole pods: local; default: local")
+    .option("--provider <provider>", "what runs whole pods: local, slurm; default: local")
     .option(
       "--isolation <kind>",
       "none: containers see the host; sandbox: a root, mounts and processes of their own; default: none",

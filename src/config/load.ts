@@ -33,6 +33,10 @@ export async function loadConfig(sources: ConfigSources): Promise<NodeConfig> {
   const config: NodeConfig = { ...defaults(home), ...sources.defaults, ...given };
   config.podsDir = absolute(config.podsDir, home);
   config.stateDir = absolute(config.stateDir, home);
+  config.slurmDir = absolute(config.slurmDir, home);
+  for (const key of ["slurmConfig", "slurmNodeBinary"] as const) {
+    if (config[key] !== undefined) config[key] = absolute(config[key], home);
+  }
   return config;
 }
 
@@ -82,6 +86,15 @@ function defaults(home: string): NodeConfig {
     cpu: undefined,
     memory: undefined,
     extendedResources: {},
+    slurmDir: join(home, ".hostlet/slurm"),
+    slurmPartition: undefined,
+    slurmFlags: [],
+    slurmConfig: undefined,
+    slurmFlavor: undefined,
+    slurmPriorityClasses: {},
+    slurmPollInterval: 10_000,
+    slurmMemoryOverhead: 128 * 2 ** 20,
+    slurmNodeBinary: undefined,
     providerID: undefined,
     logLevel: "info",
     syncFrequency: 60_000,

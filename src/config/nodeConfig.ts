@@ -12,10 +12,10 @@ export interface NodeConfig {
    */
   nodeName: string;
   /**
-   * What runs whole pods. `local`: this host, by way of `runtime`.
+   * What runs whole pods. `local`: this host, by way of `runtime`. `slurm`: each pod is a batch job.
    * @default local
    */
-  provider: "local";
+  provider: "local" | "slurm";
   /**
    * What runs the containers of the provider `local`. `process`: plain processes. `docker`: Docker, or Podman by the same API.
    * @default process
@@ -135,6 +135,51 @@ export interface NodeConfig {
    * @default none
    */
   extendedResources: Record<string, string>;
+  /**
+   * Where the provider `slurm` and its jobs exchange files: a directory that the compute nodes see under the same path.
+   * @default ~/.hostlet/slurm
+   */
+  slurmDir: string;
+  /**
+   * Partition of the jobs, and of the node's capacity.
+   * @default none: Slurm's default partition for jobs, all partitions for capacity
+   */
+  slurmPartition: string | undefined;
+  /**
+   * Options of `sbatch` for every job, such as `--account=a,--qos=normal`; those of a pod's annotations win.
+   * @default none
+   */
+  slurmFlags: string[];
+  /**
+   * interLink's `SlurmConfig.yaml`, of which paths, flavors and command prefix count.
+   * @default none
+   */
+  slurmConfig: string | undefined;
+  /**
+   * The flavor, of those in `slurmConfig`, for pods that name none.
+   * @default its DefaultFlavor
+   */
+  slurmFlavor: string | undefined;
+  /**
+   * Options of `sbatch` for the pods of a priority class, such as `{ urgent: ["--qos=high"] }`.
+   * @default none
+   */
+  slurmPriorityClasses: Record<string, string[]>;
+  /**
+   * How often Slurm is asked for the state of all jobs in one call; a duration. Slurm that does not answer is asked less often.
+   * @default 10s
+   */
+  slurmPollInterval: number;
+  /**
+   * Memory that a job asks for beside what its containers get, for hostlet's core in the job; a quantity.
+   * @default 128Mi
+   */
+  slurmMemoryOverhead: number;
+  /**
+   * Path of the Node.js binary on the compute nodes.
+   * @default the one that runs this agent
+   */
+  slurmNodeBinary: string | undefined;
   /**
    * `spec.providerID` of the Node, where it is made by this agent.
    * @default none

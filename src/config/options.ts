@@ -8,7 +8,7 @@ const labelKey = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]
 const labelValue = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
 
 const logLevels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
-const providers = ["local"] as const;
+const providers = ["local", "slurm"] as const;
 const runtimes = ["process", "docker"] as const;
 const bytesFound = v.number("bytes such as 10Mi");
 const durationFound = v.pipe(v.number("a duration such as 1m or 30s"), v.minValue(1000, "at least 1s"));
@@ -37,6 +37,7 @@ const taint = v.strictObject({
   value: v.optional(v.pipe(v.string("a string (quote it)"), v.regex(labelValue, "a taint's value"))),
   effect: v.picklist(effects, `one of ${effects.join(", ")}`),
 });
+const words = v.array(v.string("an option such as --qos=high"), "a list of options of sbatch");
 const image = v.strictObject({
   match: v.pipe(v.string("an image's name, * at its end for any rest"), v.nonEmpty("an image's name, not nothing")),
   entrypoint: v.optional(v.array(v.string("a string"), "a list of strings")),
@@ -120,6 +121,25 @@ export const options: { [K in keyof NodeConfig]: Option } = {
     schema: v.record(v.string("a resource's name"), quantity, "resources and quantities"),
     text: pairs,
   },
+  slurmDir: { schema: path, text: plain },
+  slurmPartition: { schema: v.pipe(v.string("a partition's name"), v.nonEmpty("a partition's name")), text: plain },
+  slurmFlags: { schema: words, text: list },
+  slurmConfig: { schema: path, text: plain },
+  slurmFlavor: { schema: v.pipe(v.string("a flavor's name"), v.nonEmpty("a flavor's name")), text: plain },
+  slurmPriorityClasses: { schema: v.record(v.string(), words, "priority classes and lists of options") },
+  slurmPollInterval: {
+    schema: v.pipe(
+      v.union([v.string(), v.number()], "a duration such as 10s"),
+      v.transform(parseDuration),
+      durationFound,
+    ),
+    text: plain,
+  },
+  slurmMemoryOverhead: {
+    schema: v.pipe(v.union([v.string(), v.number()], "bytes such as 128Mi"), v.transform(parseBytes), bytesFound),
+    text: plain,
+  },
+  slurmNodeBinary: { schema: path, text: plain },
   providerID: { schema: v.string("text"), text: plain },
   logLevel: { schema: v.picklist(logLevels, `one of ${logLevels.join(", ")}`), text: plain },
   syncFrequency: {

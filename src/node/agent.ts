@@ -18,6 +18,7 @@ import { agentID } from "./leaseGuard.ts";
 import { nodeAddress } from "./nodeAddress.ts";
 import type { AgentIdentityKind } from "./nodeLabels.ts";
 import { nodeResources, readHostFacts } from "./nodeObject.ts";
+import { ProvidedCapacity } from "./providedCapacity.ts";
 import { Registration } from "./registration.ts";
 import { serverAway } from "./serverAway.ts";
 import { lockStateDir } from "./stateLock.ts";
@@ -116,6 +117,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     });
     undo.push(() => server.stop());
 
+    const capacity = new ProvidedCapacity({ provider, clock, log, signal: abort.signal });
+    await capacity.start();
     const registration = new Registration({
       client,
       config,
@@ -129,6 +132,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       ip,
       port: server.port,
       runtimeVersion: provider.info.runtimeVersion,
+      provided: () => capacity.resources,
       clock,
       log,
       signal: abort.signal,

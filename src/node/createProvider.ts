@@ -7,6 +7,7 @@ import { PodFiles } from "../kubelet/podFiles.ts";
 import { createPreparer } from "../kubelet/preparer.ts";
 import type { Provider, ProviderContext } from "../providers/contract.ts";
 import { LocalProvider } from "../providers/local/index.ts";
+import { SlurmProvider } from "../providers/slurm/index.ts";
 import type { ContainerRuntime, RuntimeFeature } from "../runtimes/contract.ts";
 import { createDockerRuntime } from "../runtimes/docker/runtime.ts";
 import { findEngineSocket } from "../runtimes/docker/socket.ts";
@@ -32,6 +33,8 @@ export function createProvider(options: ProviderOptions): Provider {
   switch (config.provider) {
     case "local":
       return createLocalProvider(options);
+    case "slurm":
+      return new SlurmProvider(options.context, config);
   }
 }
 

@@ -84,11 +84,19 @@ export const nodeReady: NodeReadiness = {
   message: "hostlet is ready to run pods",
 };
 
-/** What the node has for its pods. */
-export function nodeResources(config: NodeConfig, facts: HostFacts): Record<string, string> {
+/**
+ * What the node has for its pods.
+ * @param provided what its Provider has, where that is not what this host has
+ */
+export function nodeResources(
+  config: NodeConfig,
+  facts: HostFacts,
+  provided: Record<string, string> = {},
+): Record<string, string> {
   return {
-    cpu: config.cpu ?? String(facts.cpus),
-    memory: config.memory ?? `${Math.floor(facts.memoryBytes / 1024)}Ki`,
+    ...provided,
+    cpu: config.cpu ?? provided.cpu ?? String(facts.cpus),
+    memory: config.memory ?? provided.memory ?? `${Math.floor(facts.memoryBytes / 1024)}Ki`,
     pods: String(config.maxPods),
     ...config.extendedResources,
   };
@@ -108,9 +116,11 @@ export function nodeStatus(
     now: number;
     previous: NodeCondition[];
     readiness: NodeReadiness;
+    /** See `nodeResources`. */
+    provided?: Record<string, string> | undefined;
   },
 ): NodeStatus {
-  const resources = nodeResources(config, facts);
+  const resources = nodeResources(config, facts, input.provided);
   const { ready, reason, message } = input.readiness;
   const condition = (type: string, status: "True" | "False", reason: string, message: string): NodeCondition => {
     const before = input.previous.find((c) => c.type === type);

@@ -27,6 +27,8 @@ export interface RegistrationOptions {
   ip: string;
   port: number;
   runtimeVersion: string;
+  /** What the Provider has for pods now, where that is not what this host has. */
+  provided?: () => Record<string, string>;
   /** Labels that change with time, such as the walltime that is left. @default none */
   changingLabels?: (now: number) => Record<string, string>;
   /** How often those are rewritten. @default 10_000 */
@@ -188,7 +190,8 @@ export class Registration {
   async #writeStatus(): Promise<void> {
     const { client, config, facts, ip, port, runtimeVersion, clock, signal } = this.#options;
     const previous = this.#node?.status?.conditions ?? [];
-    const input = { ip, port, runtimeVersion, now: clock.now(), previous, readiness: this.#ready };
+    const provided = this.#options.provided?.();
+    const input = { ip, port, runtimeVersion, now: clock.now(), previous, readiness: this.#ready, provided };
     const status = nodeStatus(config, facts, input);
     const path = paths.nodes(config.nodeName, "status");
     try {

@@ -102,6 +102,11 @@ export interface Provider {
   portForward?(pod: PodRef, port: number, signal: AbortSignal): Promise<Duplex>;
   /** What every pod uses, in one pass. */
   stats?(): Promise<PodStats[]>;
+  /**
+   * What there is for pods, by the resources' names (`cpu`, `memory`, `nvidia.com/gpu`, ...), where it is not what this host has.
+   * Asked at the start and then once a minute; what the configuration says counts more. Rejects where it can't be told now.
+   */
+  capacity?(signal: AbortSignal): Promise<Record<string, string>>;
   /** Lets go: closes sockets, timers and watches. Pods run on. Idempotent. */
   stop(): Promise<void>;
 }
