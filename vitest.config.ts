@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config";
 /** Integration tests of a node, which e2e runs again on a real control plane; the others are about the embedded one. */
 const onBothControlPlanes = [
   "test/integration/pods.test.ts",
+  "test/integration/lifecycle.test.ts",
   "test/integration/tokens.test.ts",
   "test/integration/admit.test.ts",
 ];

@@ -19,6 +19,7 @@ export const version = {
 
 const subresourceKinds: Record<string, { kind: string; group?: string; version?: string; verbs: string[] }> = {
   status: { kind: "", verbs: ["get", "patch", "update"] },
+  ephemeralcontainers: { kind: "", verbs: ["get", "patch", "update"] },
   finalize: { kind: "", verbs: ["update"] },
   binding: { kind: "Binding", verbs: ["create"] },
   eviction: { kind: "Eviction", group: "policy", version: "v1", verbs: ["create"] },

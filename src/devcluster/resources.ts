@@ -86,7 +86,7 @@ export const resources: readonly ResourceType[] = [
     kind: "Pod",
     namespaced: true,
     shortNames: ["po"],
-    subresources: ["status", "binding", "eviction", "log", "exec", "attach", "portforward"],
+    subresources: ["status", "ephemeralcontainers", "binding", "eviction", "log", "exec", "attach", "portforward"],
     fields: {
       "spec.nodeName": text("spec", "nodeName"),
       "spec.restartPolicy": text("spec", "restartPolicy"),

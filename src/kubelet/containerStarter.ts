@@ -1,3 +1,4 @@
+import { mkdirSync } from "node:fs";
 import { HostletError } from "../errors.ts";
 import type { Pod, PodRef } from "../kube/types.ts";
 import type { StartAction } from "./decide/actions.ts";
@@ -10,6 +11,7 @@ import type { PodEvents } from "./podEvents.ts";
 import type { PodPaths } from "./podFiles.ts";
 import { messageOf, type PodSetup } from "./podSetup.ts";
 import { referencedObjects } from "./references.ts";
+import { makeTerminationLog, removeTerminationLog } from "./terminationMessage.ts";
 
 export interface ContainerStarterOptions {
   deps: KubeletDeps;
@@ -47,16 +49,22 @@ export class ContainerStarter {
       // The pod may have been ended while its environment was fetched: then this start is not made.
       if (signal.aborted) return false;
       view.asked = action.attempt;
+      const containerDir = deps.files.containerDir(pod, spec.name);
+      // Of an ephemeral container nobody knew when the pod's directory was made.
+      if (view.kind === "ephemeral") mkdirSync(containerDir, { recursive: true, mode: 0o755 });
+      const id = { podUID: ref.uid, container: spec.name, attempt: action.attempt };
+      const ownRoot = deps.runtime.images !== undefined || prepared.isolation !== undefined;
+      const log = makeTerminationLog(paths, id, spec, prepared.mounts, ownRoot);
       const container = await deps.runtime.start({
-        id: { podUID: ref.uid, container: spec.name, attempt: action.attempt },
+        id,
         namespace: ref.namespace,
         podName: ref.name,
         restartCount: action.restartCount,
         argv: prepared.argv,
-        env: prepared.env,
+        env: { ...prepared.env, ...log.env },
         ...(prepared.workingDir !== undefined && { workingDir: prepared.workingDir }),
-        dir: deps.files.containerDir(pod, spec.name),
-        mounts: prepared.mounts,
+        dir: containerDir,
+        mounts: [...prepared.mounts, ...log.mounts],
         ...(prepared.isolation && { isolation: prepared.isolation }),
         ...(prepared.hostname !== undefined && { hostname: prepared.hostname }),
         stdin: spec.stdin ?? false,
@@ -95,9 +103,11 @@ export class ContainerStarter {
 
   /** The current start and the one before it are kept: `kubectl logs --previous` and `lastState` need no more. */
   async forgetOld(view: ContainerView): Promise<void> {
+    const { deps, paths } = this.#options;
     while (view.attempts.length > 2) {
       const old = view.attempts.shift()!;
-      await this.#options.deps.runtime.remove(old.id);
+      await deps.runtime.remove(old.id);
+      removeTerminationLog(paths.dir, old.id);
     }
   }
 }

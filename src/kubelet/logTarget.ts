@@ -16,8 +16,9 @@ export function logTarget(
 ): RuntimeContainer {
   const container = containers.find((c) => c.spec.name === name);
   if (!container) throw new HostletError("NotFound", `container ${name} is not valid for pod ${podName}`);
-  const { initContainerStatuses = [], containerStatuses = [] } = podStatus ?? {};
-  const status = [...initContainerStatuses, ...containerStatuses].find((s) => s.name === name);
+  const { initContainerStatuses = [], containerStatuses = [], ephemeralContainerStatuses = [] } = podStatus ?? {};
+  const statuses = [...initContainerStatuses, ...containerStatuses, ...ephemeralContainerStatuses];
+  const status = statuses.find((s) => s.name === name);
   if (previous) {
     const id = status?.lastState?.terminated?.containerID;
     const attempt = container.attempts.find((a) => a.containerID === id);

@@ -3,6 +3,13 @@ import type { PodRef } from "../kube/types.ts";
 import type { PodActions } from "./decide/actions.ts";
 import type { ContainerView } from "./decide/view.ts";
 
+const groups: Record<ContainerView["kind"], string> = {
+  init: "initContainers",
+  sidecar: "initContainers",
+  main: "containers",
+  ephemeral: "ephemeralContainers",
+};
+
 /** Events about one pod and its containers. */
 export class PodEvents {
   readonly #sink: EventSink;
@@ -16,7 +23,7 @@ export class PodEvents {
   }
 
   emit(type: "Normal" | "Warning", reason: string, message: string, container?: ContainerView): void {
-    const group = container?.kind === "main" ? "containers" : "initContainers";
+    const group = groups[container?.kind ?? "main"];
     this.#sink.emit({
       pod: this.#ref,
       type,

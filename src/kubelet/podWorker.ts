@@ -18,7 +18,8 @@ import type { ProbeKind } from "./probes/judge.ts";
 import { PodProbes } from "./probes/podProbes.ts";
 import { isNews, slimPod } from "./slimPod.ts";
 import { ContainerStopper } from "./termination.ts";
-import { unsupportedFields } from "./unsupported.ts";
+import { withTerminationMessage } from "./terminationMessage.ts";
+import { type HostAbilities, unsupportedFields } from "./unsupported.ts";
 
 /** How long after an unexpected error the pod is looked at again. */
 const lookAgainMs = 1000;
@@ -161,7 +162,9 @@ export class PodWorker {
       this.#containers,
     );
     if (start.ended) this.#beginEnding({ killAt: deps.clock.now(), ...start.ended });
-    this.#kick();
+    const messages = this.#containers.flatMap((view) => view.attempts.map((attempt) => this.#take(view, attempt)));
+    if (messages.length > 0) this.#background(Promise.all(messages).then(() => {}));
+    else this.#kick();
   }
 
   get pod(): Pod {
@@ -180,6 +183,7 @@ export class PodWorker {
     if (!this.#reporter.silent && !isNews(this.#pod, pod)) return;
     this.#pod = slimPod(pod);
     if (this.#reporter.silent) this.#adopt(pod);
+    this.#addEphemeral();
     this.#reporter.speak(pod, this.#deps.clock.now());
     if (metadataChanged) this.#background(this.#setup.refresh(pod));
     this.#kick();
@@ -210,14 +214,16 @@ export class PodWorker {
   /** A container of this pod ended. */
   exited(container: RuntimeContainer): void {
     const view = this.#containers.find((c) => c.spec.name === container.id.container);
-    const index = view?.attempts.findIndex((a) => a.id.attempt === container.id.attempt) ?? -1;
-    if (!view || index < 0) return;
-    view.attempts[index] = container;
-    if (index === view.attempts.length - 1) {
-      this.#hooks.abandon(view);
-      delete view.postStart;
-    }
-    this.#kick();
+    if (!view) return;
+    if (latest(view)?.id.attempt === container.id.attempt) this.#hooks.abandon(view);
+    this.#background(this.#take(view, container));
+  }
+
+  /** An end is known from when its message is. */
+  async #take(view: ContainerView, ended: RuntimeContainer): Promise<void> {
+    const told = await withTerminationMessage(ended, view.spec, this.#paths, this.#deps, this.#abort.signal);
+    const index = view.attempts.findIndex((a) => a.id.attempt === ended.id.attempt);
+    if (index >= 0) view.attempts[index] = told;
   }
 
   /** @throws {HostletError} NotFound, in the kubelet's words */
@@ -299,10 +305,7 @@ export class PodWorker {
   #record(): void {
     if (this.#recorded || this.#ending || this.#deps.clock.now() < this.#setup.retryAt) return;
     try {
-      const { refused, ignored } = unsupportedFields(this.#pod, {
-        rights: this.#deps.rights,
-        features: this.#deps.features(this.#pod),
-      });
+      const { refused, ignored } = unsupportedFields(this.#pod, this.#abilities());
       if (refused.length > 0) {
         const message = `this node can't run the pod as it asks: ${refused.join("; ")}`;
         this.#event("Warning", "UnsupportedSecurityContext", message);
@@ -316,6 +319,10 @@ export class PodWorker {
     } catch (error) {
       this.#setup.failed(this.#pod, error, "FailedCreatePodDirectory");
     }
+  }
+
+  #abilities(): HostAbilities {
+    return { rights: this.#deps.rights, features: this.#deps.features(this.#pod) };
   }
 
   #beginEnding(ending: Ending): void {
@@ -351,6 +358,25 @@ export class PodWorker {
       this.#save();
     }
     this.#kick();
+  }
+
+  /** The record comes before the start, here too. */
+  #addEphemeral(): void {
+    const added = containerKinds(this.#pod).filter(
+      ({ spec, kind }) => kind === "ephemeral" && !this.#containers.some((c) => c.spec.name === spec.name),
+    );
+    for (const { spec, kind } of added) {
+      const view: ContainerView = { spec, kind, attempts: [], starting: false };
+      const alone = { ...this.#pod, spec: { ...this.#pod.spec, initContainers: [], containers: [spec] } };
+      const { refused } = unsupportedFields(alone, this.#abilities());
+      if (refused.length > 0) {
+        const message = `this node can't run the container as it asks: ${refused.join("; ")}`;
+        view.problem = { reason: "CreateContainerConfigError", message, tries: 1, retryAt: 0, final: true };
+        this.#event("Warning", "Failed", `Error: ${message}`, view);
+      }
+      this.#containers.push(view);
+    }
+    if (added.length > 0 && this.#recorded && !this.#ending) this.#save();
   }
 
   /** What the cluster knows of containers that an earlier agent probed: nothing of it is news only because the agent is new. */

@@ -25,6 +25,7 @@ function specDefaults(spec: PodSpec): PodSpec {
   const container = (item: Container) => containerDefaults(item, spec.hostNetwork === true);
   result = alter(result, "containers", (list) => alterEach(list, container));
   result = alter(result, "initContainers", (list) => alterEach(list, container));
+  result = alter(result, "ephemeralContainers", (list) => alterEach(list, container));
   result = alter(result, "volumes", (list) => alterEach(list, volumeDefaults));
   return withTolerations(result);
 }

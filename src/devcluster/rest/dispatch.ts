@@ -18,12 +18,15 @@ import type { Target } from "./target.ts";
 import { patch, patchTypes, update } from "./update.ts";
 import { watch } from "./watch.ts";
 
+/** Subresources that are read and written like the object that they are a part of. */
+const partsOfObjects = ["status", "finalize", "ephemeralcontainers"];
+
 /** Answers a request for resources. @throws {StatusError} */
 export async function dispatch(api: Api, target: Target, exchange: Exchange, user: User): Promise<void> {
   const { resource, namespace, name, subresource } = target;
   const { method } = exchange;
   api.log.trace({ method, path: exchange.path, user: user.username }, "request");
-  if (subresource && !["status", "finalize"].includes(subresource)) return dispatchSubresource(api, target, exchange);
+  if (subresource && !partsOfObjects.includes(subresource)) return dispatchSubresource(api, target, exchange);
   if (method === "POST") {
     if (name !== undefined || (resource.namespaced && namespace === undefined)) throw methodNotAllowed();
     const options = writeOptions(exchange);

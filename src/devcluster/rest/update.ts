@@ -1,4 +1,4 @@
-import type { PodStatus } from "../../kube/types.ts";
+import type { PodSpec, PodStatus } from "../../kube/types.ts";
 import { isObject, type Json, jsonEqual, keyOf, type Stored, type StoredMeta, without } from "../objects.ts";
 import { jsonPatch, PatchError } from "../patch/json.ts";
 import { mergePatch } from "../patch/merge.ts";
@@ -15,6 +15,7 @@ import {
   staleVersion,
 } from "../status.ts";
 import { Entry } from "../store/entry.ts";
+import { validateEphemeralUpdate } from "../validation/ephemeral.ts";
 import { validateAnnotations, validateLabels } from "../validation/names.ts";
 import type { Api, WriteOptions } from "./api.ts";
 import { removeNow } from "./delete.ts";
@@ -99,16 +100,24 @@ function replace(api: Api, target: Target, old: Entry, next: Stored, options: Wr
   if (version && version !== old.object.metadata.resourceVersion) throw staleVersion(resource, name);
   const object = merged(target, old.object, next);
   if (jsonEqual(object, old.object)) return old;
-  const errors = [...metadataErrors(old.object.metadata, next.metadata), ...updateErrors(resource, object, old.object)];
+  const errors = [...metadataErrors(old.object.metadata, next.metadata), ...updateErrors(target, object, old.object)];
   if (errors.length > 0) throw invalidObject(resource, name, errors);
   if (options.dryRun) return new Entry(old.key, old.revision, object);
   const entry = api.store.put(resource, old.key, object);
   return released(object) ? removeNow(api, resource, entry) : entry;
 }
 
-/** Which part of the new state counts: `/status` changes status and metadata, everything else all but the status. */
+/**
+ * Which part of the new state counts: `/status` changes status and metadata, `/ephemeralcontainers` these alone, everything
+ * else all but the status.
+ */
 function merged(target: Target, old: Stored, next: Stored): Stored {
   const hasStatus = target.resource.subresources.includes("status");
+  if (target.subresource === "ephemeralcontainers") {
+    const { ephemeralContainers } = next.spec as PodSpec;
+    const spec = { ...(old.spec as PodSpec), ...(ephemeralContainers && { ephemeralContainers }) };
+    return { ...old, spec, metadata: mergedMetadata(target, old, { ...old, spec }) };
+  }
   const statusOnly = target.subresource === "status";
   const spec = statusOnly ? old : next;
   const result: Stored = { ...spec, metadata: mergedMetadata(target, old, next) };
@@ -166,8 +175,9 @@ function metadataErrors(before: StoredMeta, next: Partial<StoredMeta>): FieldErr
   return errors;
 }
 
-function updateErrors(resource: ResourceType, object: Stored, old: Stored): FieldError[] {
-  const errors = resource.validateUpdate?.(object, old) ?? [];
+function updateErrors({ resource, subresource }: Target, object: Stored, old: Stored): FieldError[] {
+  const validateUpdate = subresource === "ephemeralcontainers" ? validateEphemeralUpdate : resource.validateUpdate;
+  const errors = validateUpdate?.(object, old) ?? [];
   // The status holds nothing that `validate` looks at.
   const sameContent = object.spec !== undefined && object.spec === old.spec;
   return errors.length > 0 || sameContent ? errors : (resource.validate?.(object) ?? []);

@@ -2,6 +2,7 @@ import type { Container, Pod, PodSpec, Volume } from "../../kube/types.ts";
 import type { Stored } from "../objects.ts";
 import { quantityNano } from "../quantity.ts";
 import { duplicate, type FieldError, forbiddenField, invalid, missing, notSupported, required } from "../status.ts";
+import { validateEphemeral } from "./ephemeral.ts";
 import { dnsLabel, dnsSubdomain, validateLabels } from "./names.ts";
 
 /** What ValidatePod refuses, in its words; the parts of it that people run into. */
@@ -139,7 +140,10 @@ function validateContainers(spec: PodSpec, volumes: Map<string, Volume>): FieldE
       }
     }
   }
-  return errors;
+  for (const [i, container] of (spec.ephemeralContainers ?? []).entries()) {
+    errors.push(...validateContainer(`spec.ephemeralContainers[${i}]`, container, volumes));
+  }
+  return [...errors, ...validateEphemeral(spec)];
 }
 
 function validateContainer(at: string, container: Container, volumes: Map<string, Volume>): FieldError[] {

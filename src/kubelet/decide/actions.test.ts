@@ -282,6 +282,37 @@ const table: Record<string, [ViewTable, string[]]> = {
     },
     ["look again at 90"],
   ],
+  "an ephemeral container starts as soon as it is there, also while init containers run": [
+    { init: [setup], spec: { ephemeralContainers: [{ name: "debug" }] }, have: { setup: ["running"] } },
+    ["start debug#0"],
+  ],
+  "an ephemeral container is never started again": [
+    { spec: { ephemeralContainers: [{ name: "debug" }] }, have: { main: ["running"], debug: ["exit 1"] } },
+    [],
+  ],
+  "an ephemeral container that is refused is not tried again": [
+    {
+      spec: { ephemeralContainers: [{ name: "debug" }] },
+      have: { main: ["running"] },
+      containers: { debug: { problem: { reason: "E", message: "m", tries: 1, retryAt: 0, final: true } } },
+    },
+    [],
+  ],
+  "a pod is over though an ephemeral container runs": [
+    {
+      spec: { restartPolicy: "Never", ephemeralContainers: [{ name: "debug" }] },
+      have: { main: ["exit 0"], debug: ["running"] },
+    },
+    ["end: finished"],
+  ],
+  "an ephemeral container is asked to end with its pod": [
+    {
+      spec: { ephemeralContainers: [{ name: "debug" }] },
+      have: { main: ["exit 0"], debug: ["running"] },
+      view: ending("deleted", 90),
+    },
+    ["signal debug", "look again at 90"],
+  ],
   "nothing is restarted in a pod that ends": [{ have: { main: ["exit 1"] }, view: ending("deleted", 90) }, ["settled"]],
   "a pod that ends waits for a start that is under way": [
     { containers: { main: { starting: true } }, view: ending("deleted", 60) },

@@ -1,6 +1,15 @@
 import { nextRestart } from "./backoff.ts";
 import { graceMs, type StopAction, stopFailed, stopPod } from "./stop.ts";
-import { type Backoff, type ContainerView, type Ending, isRunning, isStarted, latest, type PodView } from "./view.ts";
+import {
+  type Backoff,
+  type ContainerView,
+  type Ending,
+  isInit,
+  isRunning,
+  isStarted,
+  latest,
+  type PodView,
+} from "./view.ts";
 
 export interface StartAction {
   container: string;
@@ -29,6 +38,7 @@ export function wantsRestart(view: PodView, container: ContainerView): boolean {
   const exit = latest(container)?.exit;
   if (!exit) return false;
   if (container.kind === "sidecar") return true;
+  if (container.kind === "ephemeral") return false;
   const policy = view.pod.spec?.restartPolicy ?? "Always";
   // Ended by the node, so that it starts anew, however it took that.
   if (container.failed === "liveness" || container.failed === "startup") return policy !== "Never";
@@ -43,7 +53,7 @@ export function wantsRestart(view: PodView, container: ContainerView): boolean {
  */
 export function isInitialized(view: PodView): boolean {
   if (view.containers.some((c) => c.kind === "main" && c.attempts.length > 0)) return true;
-  const last = view.containers.findLast((c) => c.kind !== "main");
+  const last = view.containers.findLast(isInit);
   return !last || isInitDone(last);
 }
 
@@ -93,8 +103,11 @@ export function computePodActions(view: PodView): PodActions {
   for (const container of view.containers) actions.stop.push(...stopFailed(view, container, wake));
   if (!view.ready) return actions;
 
-  for (const container of initialized ? view.containers : initContainersInTurn(view)) {
-    if (initialized && container.kind === "init") continue;
+  const ephemeral = view.containers.filter((c) => c.kind === "ephemeral");
+  const others = initialized
+    ? view.containers.filter((c) => c.kind === "main" || c.kind === "sidecar")
+    : initContainersInTurn(view);
+  for (const container of [...ephemeral, ...others]) {
     if (!over(container)) startIfDue(view, container, actions, wake);
   }
   return actions;
@@ -102,7 +115,7 @@ export function computePodActions(view: PodView): PodActions {
 
 /** The init container whose turn it is, and the sidecars before it, which are kept running. */
 function initContainersInTurn(view: PodView): ContainerView[] {
-  const inits = view.containers.filter((c) => c.kind !== "main");
+  const inits = view.containers.filter(isInit);
   // From the last one that was started: those before it were done, also where nothing is known of them any more.
   const last = inits.findLastIndex((c) => c.attempts.length > 0);
   const turn = last < 0 ? 0 : isInitDone(inits[last]!) ? last + 1 : last;
@@ -110,7 +123,7 @@ function initContainersInTurn(view: PodView): ContainerView[] {
 }
 
 function startIfDue(view: PodView, container: ContainerView, actions: PodActions, wake: (at: number) => void): void {
-  if (container.starting || isRunning(container)) return;
+  if (container.starting || isRunning(container) || container.problem?.final) return;
   const name = container.spec.name;
   if (container.problem && view.now < container.problem.retryAt) {
     wake(container.problem.retryAt);

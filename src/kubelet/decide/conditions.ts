@@ -2,7 +2,7 @@ import { toTime } from "../../clock.ts";
 import type { ContainerStatus, PodCondition } from "../../kube/types.ts";
 import { isInitDone } from "./actions.ts";
 import type { PodPhase } from "./phase.ts";
-import { isRunning, type PodView } from "./view.ts";
+import { isInit, isRunning, type PodView } from "./view.ts";
 
 /** The conditions that a kubelet owns; all others on a pod are somebody else's. */
 export const ownedConditions = [
@@ -64,7 +64,7 @@ export function computeConditions(
 function initializedVerdict(view: PodView, phase: PodPhase, initialized: boolean): Verdict {
   if (phase === "Succeeded") return { status: true, reason: "PodCompleted" };
   if (initialized) return { status: true };
-  const names = view.containers.filter((c) => c.kind !== "main" && !isInitDone(c)).map((c) => c.spec.name);
+  const names = view.containers.filter((c) => isInit(c) && !isInitDone(c)).map((c) => c.spec.name);
   return {
     status: false,
     reason: "ContainersNotInitialized",

@@ -10,7 +10,10 @@ import type { RuntimeContainer } from "../../runtimes/contract.ts";
 import { isInitialized, type PodActions } from "./actions.ts";
 import { computeConditions } from "./conditions.ts";
 import { computePhase } from "./phase.ts";
-import { type ContainerView, isReady, isStarted, latest, type PodView } from "./view.ts";
+import { type ContainerView, isInit, isReady, isStarted, latest, type PodView } from "./view.ts";
+
+/** The kubelet's limit for the termination messages of all containers of a pod. */
+const messageBytesOfPod = 12 * 1024;
 
 export interface StatusInput {
   /** Address of this node; a pod on the host's network has it, too. */
@@ -24,8 +27,10 @@ export function computePodStatus(view: PodView, actions: PodActions, input: Stat
   const { settled } = actions;
   const phase = computePhase(view, settled);
   const initialized = isInitialized(view);
-  const status = (container: ContainerView) => containerStatus(view, container, actions, initialized);
-  const inits = view.containers.filter((c) => c.kind !== "main").map(status);
+  const messageBytes = Math.floor(messageBytesOfPod / Math.max(1, view.containers.length));
+  const status = (container: ContainerView) => containerStatus(view, container, actions, initialized, messageBytes);
+  const inits = view.containers.filter(isInit).map(status);
+  const ephemeral = view.containers.filter((c) => c.kind === "ephemeral").map(status);
   const sidecars = view.containers.filter((c) => c.kind === "sidecar").map(status);
   const mains = view.containers.filter((c) => c.kind === "main").map(status);
   const setUp = view.ready && !settled;
@@ -44,6 +49,7 @@ export function computePodStatus(view: PodView, actions: PodActions, input: Stat
     conditions: computeConditions(view, phase, initialized, [...sidecars, ...mains], input.previous),
     ...(inits.length > 0 && { initContainerStatuses: inits }),
     containerStatuses: mains,
+    ...(ephemeral.length > 0 && { ephemeralContainerStatuses: ephemeral }),
   };
 }
 
@@ -52,10 +58,12 @@ function containerStatus(
   container: ContainerView,
   actions: PodActions,
   initialized: boolean,
+  messageBytes: number,
 ): ContainerStatus {
   const current = latest(container);
   const before = container.attempts.at(-2);
   const state = containerState(view, container, actions, initialized);
+  if (state.terminated) state.terminated = shortened(state.terminated, messageBytes);
   // While a restart is awaited, the last exit is the last state; otherwise the attempt before is.
   const last = state.waiting && current?.exit ? current : before;
   return {
@@ -65,9 +73,10 @@ function containerStatus(
     ...(current && { containerID: current.containerID }),
     restartCount: current?.restartCount ?? 0,
     ready: isReady(container),
-    started: isStarted(container),
+    ...(container.kind !== "ephemeral" && { started: isStarted(container) }),
     state,
-    lastState: last?.exit ? { terminated: terminated(last) } : {},
+    lastState: last?.exit ? { terminated: shortened(terminated(last), messageBytes) } : {},
+    ...(container.spec.lifecycle?.stopSignal && { stopSignal: container.spec.lifecycle.stopSignal }),
   };
 }
 
@@ -119,7 +128,8 @@ function containerState(
  */
 function hadItsTurn(view: PodView, container: ContainerView, initialized: boolean): boolean {
   if (container.kind === "main") return initialized;
-  const inits = view.containers.filter((c) => c.kind !== "main");
+  if (container.kind === "ephemeral") return false;
+  const inits = view.containers.filter(isInit);
   const lastStarted = inits.findLastIndex((c) => c.attempts.length > 0);
   return inits.indexOf(container) <= Math.max(0, lastStarted);
 }
@@ -135,6 +145,12 @@ function terminated(attempt: RuntimeContainer): ContainerStateTerminated {
     finishedAt: toTime(exit.finishedAt),
     containerID: attempt.containerID,
   };
+}
+
+/** All containers of a pod share what their messages may take. */
+function shortened(state: ContainerStateTerminated, bytes: number): ContainerStateTerminated {
+  if (state.message === undefined || Buffer.byteLength(state.message) <= bytes) return state;
+  return { ...state, message: Buffer.from(state.message).subarray(0, bytes).toString() };
 }
 
 /** 10000 -> `10s`, 160000 -> `2m40s`, as Go prints a duration. */

@@ -1,8 +1,11 @@
 import type { Container, Pod } from "../../kube/types.ts";
 import type { RuntimeContainer } from "../../runtimes/contract.ts";
 
-/** How a container takes part in its pod. A sidecar is an init container with restartPolicy Always. */
-export type ContainerKind = "init" | "sidecar" | "main";
+/**
+ * How a container takes part in its pod. A sidecar is an init container with restartPolicy Always; an ephemeral one is
+ * added to a pod that runs already, and counts for nothing (`kubectl debug`).
+ */
+export type ContainerKind = "init" | "sidecar" | "main" | "ephemeral";
 
 /** Why a container could not even be created. It is tried again at `retryAt`. */
 export interface ContainerProblem {
@@ -12,6 +15,8 @@ export interface ContainerProblem {
   retryAt: number;
   /** How often in a row. */
   tries: number;
+  /** It is not tried again. */
+  final?: true;
 }
 
 /** The kubelet's crash-loop back-off of one container: how long the next restart waits after the exit before it. */
@@ -81,7 +86,7 @@ export interface PodView {
   ready: boolean;
   /** Why they are not, for the containers' waiting state. */
   setupProblem?: { reason: string; message: string };
-  /** init containers first, each group in the order of the manifest */
+  /** init containers first, then main and ephemeral ones, each group in the order of the manifest */
   containers: ContainerView[];
   ending?: Ending;
 }
@@ -89,6 +94,11 @@ export interface PodView {
 /** The latest attempt, where there is one. */
 export function latest(container: ContainerView): RuntimeContainer | undefined {
   return container.attempts.at(-1);
+}
+
+/** Sidecars are init containers, too. */
+export function isInit({ kind }: ContainerView): boolean {
+  return kind === "init" || kind === "sidecar";
 }
 
 export function isRunning(container: ContainerView): boolean {
@@ -105,10 +115,11 @@ export function isStarted(container: ContainerView): boolean {
 /** What a Service would send requests to. */
 export function isReady(container: ContainerView): boolean {
   if (container.kind === "init") return latest(container)?.exit?.exitCode === 0;
+  if (container.kind === "ephemeral") return false;
   return isStarted(container) && (!container.spec.readinessProbe || container.readiness === "success");
 }
 
-/** The containers of a pod with their kinds, init containers first. */
+/** The containers of a pod with their kinds, as `PodView.containers` has them. */
 export function containerKinds(pod: Pod): { spec: Container; kind: ContainerKind }[] {
   return [
     ...(pod.spec?.initContainers ?? []).map((spec) => ({
@@ -116,5 +127,6 @@ export function containerKinds(pod: Pod): { spec: Container; kind: ContainerKind
       kind: spec.restartPolicy === "Always" ? ("sidecar" as const) : ("init" as const),
     })),
     ...(pod.spec?.containers ?? []).map((spec) => ({ spec, kind: "main" as const })),
+    ...(pod.spec?.ephemeralContainers ?? []).map((spec) => ({ spec, kind: "ephemeral" as const })),
   ];
 }

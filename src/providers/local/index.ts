@@ -225,6 +225,7 @@ function lostAttempts(pod: Pod, clock: Clock): RuntimeContainer[] {
   const statuses: ContainerStatus[] = [
     ...(pod.status?.initContainerStatuses ?? []),
     ...(pod.status?.containerStatuses ?? []),
+    ...(pod.status?.ephemeralContainerStatuses ?? []),
   ];
   return statuses
     .filter((status) => status.containerID)
