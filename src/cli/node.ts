@@ -44,6 +44,7 @@ const configKeys = [
   "disableTaint",
   "nodeIP",
   "kubeletPort",
+  "healthzPort",
   "cpu",
   "memory",
   "extendedResources",

@@ -35,6 +35,7 @@ export function loadLocalConfig(flags: NodeFlags, io: Io, stateDirName: string):
       stateDir: join(home, ".hostlet", stateDirName),
       nodeIP: "127.0.0.1",
       kubeletPort: 0,
+      healthzPort: 0,
       logLevel: "warn",
     },
   }).then((config) => ({ ...config, disableTaint: true }));

@@ -123,6 +123,7 @@ function clusterNodeOptions(command: Command): Command {
     .option("--disable-taint", "without the taint virtual-kubelet.io/provider=mock:NoSchedule")
     .option("--node-ip <address>", "address of the node; default: the one that it has towards the cluster")
     .option("--kubelet-port <port>", "port of the kubelet API; 0: any that is free; default: 10250")
+    .option("--healthz-port <port>", "port of /healthz on 127.0.0.1; 0: none; default: 10248")
     .option("--cpu <quantity>", "CPUs for pods; default: the host's")
     .option("--memory <quantity>", "memory for pods; default: the host's")
     .option("--max-pods <number>", "pods at a time; default: 110")

@@ -34,7 +34,7 @@ export async function loadConfig(sources: ConfigSources): Promise<NodeConfig> {
   config.podsDir = absolute(config.podsDir, home);
   config.stateDir = absolute(config.stateDir, home);
   config.slurmDir = absolute(config.slurmDir, home);
-  for (const key of ["slurmConfig", "slurmNodeBinary"] as const) {
+  for (const key of ["slurmConfig", "slurmNodeBinary", "logDir"] as const) {
     if (config[key] !== undefined) config[key] = absolute(config[key], home);
   }
   return config;
@@ -83,6 +83,8 @@ function defaults(home: string): NodeConfig {
     clusterDNS: [],
     clusterDomain: "cluster.local",
     kubeletPort: 10_250,
+    healthzPort: 10_248,
+    logDir: undefined,
     cpu: undefined,
     memory: undefined,
     extendedResources: {},

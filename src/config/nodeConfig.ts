@@ -121,6 +121,17 @@ export interface NodeConfig {
    */
   kubeletPort: number;
   /**
+   * Port of `/healthz` on 127.0.0.1, without TLS, which says `ok` and nothing else; 0: none. Taken by somebody else it is
+   * done without.
+   * @default 10248; 0 with `run` and `up`
+   */
+  healthzPort: number;
+  /**
+   * Directory of log files that the kubelet API's `/logs/` shows to whoever has the right `nodes/log`.
+   * @default none
+   */
+  logDir: string | undefined;
+  /**
    * CPUs that the node says it has, a quantity.
    * @default those of the host
    */

@@ -115,6 +115,8 @@ export const options: { [K in keyof NodeConfig]: Option } = {
   },
   clusterDomain: { schema: v.pipe(v.string("a domain"), v.regex(dnsSubdomain, "a DNS domain")), text: plain },
   kubeletPort: { schema: count(0, 65_535), text: number },
+  healthzPort: { schema: count(0, 65_535), text: number },
+  logDir: { schema: path, text: plain },
   cpu: { schema: quantity, text: plain },
   memory: { schema: quantity, text: plain },
   extendedResources: {

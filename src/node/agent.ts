@@ -7,9 +7,12 @@ import { reflect } from "../kube/reflector.ts";
 import type { Node, Pod } from "../kube/types.ts";
 import type { ProviderContext } from "../providers/contract.ts";
 import { apiReviews } from "../server/guard/reviews.ts";
+import { startHealthzServer } from "../server/healthz.ts";
 import { startKubeletServer } from "../server/kubeletServer.ts";
+import { createAgentMetrics } from "../telemetry/agentMetrics.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { createApiObjects } from "./apiObjects.ts";
+import { configz } from "./configz.ts";
 import { createProvider } from "./createProvider.ts";
 import { PodDispatcher } from "./dispatcher.ts";
 import { type DrainCause, Drainer } from "./drainer.ts";
@@ -18,6 +21,7 @@ import { agentID } from "./leaseGuard.ts";
 import { nodeAddress } from "./nodeAddress.ts";
 import type { AgentIdentityKind } from "./nodeLabels.ts";
 import { nodeResources, readHostFacts } from "./nodeObject.ts";
+import { PodStarts } from "./podStarts.ts";
 import { ProvidedCapacity } from "./providedCapacity.ts";
 import { Registration } from "./registration.ts";
 import { serverAway } from "./serverAway.ts";
@@ -85,12 +89,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const writer = new StatusWriter({ client, clock, log });
     undo.push(() => writer.stop());
     const objects = createApiObjects({ client, clock, log });
+    const metrics = createAgentMetrics();
+    const starts = new PodStarts(clock, metrics);
     const context: ProviderContext = {
       objects,
       events,
       clock,
       log,
+      metrics,
       report(update) {
+        starts.reported(update);
         dispatcher.report(update);
         drainer.look();
       },
@@ -102,7 +110,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       provider,
       writer,
       accepts: (pod) => allowNamespaces?.includes(pod.metadata?.namespace ?? "") ?? true,
-      created: (pod) => drainer.admit(pod),
+      created(pod) {
+        starts.seen(pod.metadata?.uid ?? "");
+        drainer.admit(pod);
+      },
     });
     dispatcher.recovered(await provider.recover());
 
@@ -112,10 +123,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       ...serving,
       provider,
       reviews: apiReviews(client, config.nodeName),
+      node: { name: config.nodeName, stateDir: config.stateDir, config: configz(config), logDir: config.logDir },
+      metrics,
       clock,
       log,
     });
     undo.push(() => server.stop());
+    if (config.healthzPort > 0) {
+      const healthz = await startHealthzServer(config.healthzPort, log);
+      undo.push(() => healthz.stop());
+    }
 
     const capacity = new ProvidedCapacity({ provider, clock, log, signal: abort.signal });
     await capacity.start();

@@ -11,6 +11,7 @@ import { SlurmProvider } from "../providers/slurm/index.ts";
 import type { ContainerRuntime, RuntimeFeature } from "../runtimes/contract.ts";
 import { createDockerRuntime } from "../runtimes/docker/runtime.ts";
 import { findEngineSocket } from "../runtimes/docker/socket.ts";
+import { metered } from "../runtimes/metered.ts";
 import { chooseLauncher } from "../runtimes/process/launchers/choose.ts";
 import type { Launcher } from "../runtimes/process/launchers/contract.ts";
 import { plainLauncher } from "../runtimes/process/launchers/plain.ts";
@@ -47,7 +48,7 @@ function createLocalProvider({ config, context, hostIP, allocatable }: ProviderO
   };
   return new LocalProvider({
     context,
-    runtime,
+    runtime: context.metrics ? metered(runtime, context.metrics) : runtime,
     files: new PodFiles({ stateDir: config.stateDir, podsDir: config.podsDir, layout: config.pathLayout }),
     preparer: createPreparer({ config, objects, clock, hostIP, allocatable, features }),
     hostIP,

@@ -10,6 +10,7 @@ import { HostletError } from "../errors.ts";
 import type { LogOptions } from "../kube/logOptions.ts";
 import type { Pod } from "../kube/types.ts";
 import type { Provider } from "../providers/contract.ts";
+import { createAgentMetrics } from "../telemetry/agentMetrics.ts";
 import { silentLogger } from "../telemetry/log.ts";
 import { turns, until } from "../testing/turns.ts";
 import { type KubeletServer, type KubeletServerOptions, startKubeletServer } from "./kubeletServer.ts";
@@ -39,6 +40,8 @@ const optionsOf = (changes: Partial<KubeletServerOptions> = {}): KubeletServerOp
   clientCa: pki.ca.cert,
   provider,
   reviews: allowing(() => true),
+  node: { name: "n1", stateDir: "/", config: {} },
+  metrics: createAgentMetrics(),
   clock: systemClock,
   log: pino({ level: "error" }, { write: (line) => errors.push(line) }),
   ...changes,

@@ -2,7 +2,6 @@ import { constants } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server, type ServerOptions } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
-import type { Clock } from "../clock.ts";
 import { HostletError } from "../errors.ts";
 import { Newcomers } from "./connections.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -25,7 +24,6 @@ export interface KubeletServerOptions extends ServingCertificates, RouteDeps {
   /** 0: any that is free */
   port: number;
   reviews: Reviews;
-  clock: Clock;
   /** @default defaultLimits */
   limits?: Partial<Limits>;
 }

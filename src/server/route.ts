@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import type { Clock } from "../clock.ts";
 import type { Provider } from "../providers/contract.ts";
+import type { AgentMetrics } from "../telemetry/agentMetrics.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Subresource } from "./guard/attributes.ts";
 
@@ -26,7 +28,21 @@ export interface Call {
 /** What the routes are made from. */
 export interface RouteDeps {
   provider: Provider;
+  node: NodeView;
+  metrics: AgentMetrics;
+  clock: Clock;
   log: Logger;
+}
+
+/** What the kubelet API shows of its own node. */
+export interface NodeView {
+  name: string;
+  /** On the file system that the pods are on. */
+  stateDir: string;
+  /** For `/configz`: without any secret. */
+  config: object;
+  /** The node's own logs, for `/logs/`. */
+  logDir?: string | undefined;
 }
 
 /**

@@ -25,6 +25,8 @@ export function testConfig(changes: Partial<NodeConfig> = {}): NodeConfig {
     disableTaint: false,
     nodeIP: undefined,
     kubeletPort: 10250,
+    healthzPort: 0,
+    logDir: undefined,
     cpu: undefined,
     memory: undefined,
     extendedResources: {},

@@ -50,7 +50,14 @@ export class TestNode {
     const config = await loadConfig({
       env: {},
       home: dir,
-      defaults: { nodeName: "node-1", nodeIP: "127.0.0.1", kubeletPort: 0, disableTaint: true, ...defaults },
+      defaults: {
+        nodeName: "node-1",
+        nodeIP: "127.0.0.1",
+        kubeletPort: 0,
+        healthzPort: 0,
+        disableTaint: true,
+        ...defaults,
+      },
     });
     const node = new TestNode(dir, config, options.cluster ?? (await controlPlane(options.embedded)));
     if (node.cluster.identity === "node") await node.#admit();
@@ -79,6 +86,11 @@ export class TestNode {
   #clientFor(kubeconfig: string): KubeClient {
     const access = parseKubeconfig(kubeconfig, { file: "of the test" });
     return createClient(access, { log: silentLogger, clock: systemClock, userAgent: "hostlet-test" });
+  }
+
+  /** Of the kubelet API. */
+  get port(): number {
+    return this.#agent?.port ?? 0;
   }
 
   async startAgent(): Promise<void> {

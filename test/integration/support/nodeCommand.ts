@@ -57,7 +57,14 @@ export class NodeCluster {
   /** A node `n1` on this cluster; `flags` override. */
   node(flags: NodeCommandFlags = {}): RunningNode {
     const memory = memoryIo({ HOME: this.dir });
-    const defaults = { nodeName: "n1", nodeIP: "127.0.0.1", kubeletPort: "0", selfSigned: true, logLevel: "silent" };
+    const defaults = {
+      nodeName: "n1",
+      nodeIP: "127.0.0.1",
+      kubeletPort: "0",
+      healthzPort: "0",
+      selfSigned: true,
+      logLevel: "silent",
+    };
     const own = { kubeconfig: join(this.dir, "kubeconfig"), stateDir: join(this.dir, "state"), disableTaint: true };
     const code = node({ ...defaults, ...own, ...flags }, memory.io);
     code.catch(() => {});
