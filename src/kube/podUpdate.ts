@@ -12,4 +12,6 @@ export interface PodUpdate {
    * The last update of a pod, and only sent for one that was asked to be deleted.
    */
   gone: boolean;
+  /** Annotations that the pod's object is to have, beside those that it has: what a Provider must find there again. */
+  annotations?: Record<string, string>;
 }

@@ -5,9 +5,9 @@ import type { PodCondition, PodRef, PodStatus } from "../kube/types.ts";
  * a pod recreated under the same name answers 422 (its uid is immutable). What is no longer there is set to null, as
  * a merge keeps what a patch doesn't name; lists of container statuses have no merge key and are replaced.
  */
-export function statusPatch(pod: PodRef, status: PodStatus): unknown {
+export function statusPatch(pod: PodRef, status: PodStatus, annotations?: Record<string, string>): unknown {
   return {
-    metadata: { uid: pod.uid },
+    metadata: { uid: pod.uid, ...(annotations && { annotations }) },
     status: {
       ...status,
       reason: status.reason ?? null,

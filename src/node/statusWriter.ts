@@ -13,6 +13,7 @@ interface Entry {
   pod: PodRef;
   status: PodStatus;
   gone: boolean;
+  annotations?: Record<string, string> | undefined;
   /** The status that the API server has from us. A Provider reports a new object only where something changed. */
   written: PodStatus | undefined;
   /** The resourceVersion of the object that holds it. */
@@ -83,6 +84,7 @@ export class StatusWriter {
     const entry: Entry = before ?? { ...update, written: undefined, version: undefined, writing: false, failures: 0 };
     entry.status = update.status;
     entry.gone = update.gone;
+    entry.annotations = update.annotations;
     this.#entries.set(update.pod.uid, entry);
     this.#enqueue(entry);
   }
@@ -150,7 +152,7 @@ export class StatusWriter {
   async #write(entry: Entry): Promise<void> {
     const { gone, status } = entry;
     try {
-      if (status !== entry.written && status.phase) entry.version = await this.#patch(entry.pod, status);
+      if (status !== entry.written && status.phase) entry.version = await this.#patch(entry, status);
       entry.written = status;
       if (gone) await this.#delete(entry.pod);
       entry.failures = 0;
@@ -208,10 +210,15 @@ export class StatusWriter {
   }
 
   /** @returns the object's new resourceVersion */
-  async #patch(pod: PodRef, status: PodStatus): Promise<string | undefined> {
+  async #patch({ pod, annotations }: Entry, status: PodStatus): Promise<string | undefined> {
     const path = paths.pods(pod.namespace, pod.name, "status");
     const options = { signal: this.#abort.signal };
-    const answer = await this.#options.client.patch<Pod>(path, statusPatch(pod, status) as Pod, "strategic", options);
+    const answer = await this.#options.client.patch<Pod>(
+      path,
+      statusPatch(pod, status, annotations) as Pod,
+      "strategic",
+      options,
+    );
     return answer.metadata?.resourceVersion;
   }
 
