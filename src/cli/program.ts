@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { addAdmit } from "./admitCommand.ts";
 import type { Io } from "./console.ts";
+import { addPlugin } from "./interlinkCommands.ts";
 import { addJobCommands, slurmOptions } from "./jobCommands.ts";
 import type { NodeCommandFlags } from "./node.ts";
 import type { RunFlags } from "./run.ts";
@@ -83,6 +84,10 @@ export function createProgram(io: Io): Program {
     code = ended;
   });
 
+  addPlugin(program, io, (ended) => {
+    code = ended;
+  });
+
   program
     .command("version")
     .description("print the version")
@@ -136,7 +141,13 @@ function clusterNodeOptions(command: Command): Command {
     .option("--walltime-margin <duration>", "how long before the end; default: 30s, at most a quarter of the time")
     .option("--drain-on-exit", "end the pods when stopped; otherwise they run on for the next agent")
     .option("--on-exit <what>", "delete-node: remove the Node when leaving, where the identity may")
-    .option("--provider <provider>", "what runs whole pods: local, slurm; default: local")
+    .option("--provider <provider>", "what runs whole pods: local, slurm, interlink, dummy; default: local")
+    .option("--interlink-url <url>", "where provider interlink sends its pods: http(s)://HOST:PORT or unix:/PATH")
+    .option("--interlink-token-file <file>", "a bearer token for it, read again for each request")
+    .option("--interlink-ca-file <file>", "the CA that it is verified with")
+    .option("--interlink-cert-file <file>", "this node's certificate for it")
+    .option("--interlink-key-file <file>", "its key")
+    .option("--interlink-status-interval <duration>", "how often it is asked for statuses; default: 5s")
     .option(
       "--isolation <kind>",
       "none: containers see the host; sandbox: a root, mounts and processes of their own; default: none",

@@ -12,10 +12,11 @@ export interface NodeConfig {
    */
   nodeName: string;
   /**
-   * What runs whole pods. `local`: this host, by way of `runtime`. `slurm`: each pod is a batch job.
+   * What runs whole pods. `local`: this host, by way of `runtime`. `interlink`: an interLink API server or plugin, at
+   * `interlinkUrl`. `dummy`: nothing; pods only look as if they ran. `slurm`: each pod is a batch job.
    * @default local
    */
-  provider: "local" | "slurm";
+  provider: "local" | "interlink" | "dummy" | "slurm";
   /**
    * What runs the containers of the provider `local`. `process`: plain processes. `docker`: Docker, or Podman by the same API.
    * @default process
@@ -33,6 +34,36 @@ export interface NodeConfig {
    * @default none
    */
   isolation: "none" | "sandbox";
+  /**
+   * Where the provider `interlink` sends its pods: `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`.
+   * @default none; needed with the provider `interlink`
+   */
+  interlinkUrl: string | undefined;
+  /**
+   * A file with the bearer token for `interlinkUrl`, read again for each request.
+   * @default none
+   */
+  interlinkTokenFile: string | undefined;
+  /**
+   * The CA that `interlinkUrl` is verified with, PEM.
+   * @default the CAs that Node comes with
+   */
+  interlinkCaFile: string | undefined;
+  /**
+   * This node's certificate for `interlinkUrl`, PEM; with `interlinkKeyFile`.
+   * @default none
+   */
+  interlinkCertFile: string | undefined;
+  /**
+   * Its key, PEM.
+   * @default none
+   */
+  interlinkKeyFile: string | undefined;
+  /**
+   * How often the far end is asked for the statuses of all pods, in one call; milliseconds, or in text a duration such as `5s`.
+   * @default 5s
+   */
+  interlinkStatusInterval: number;
   /**
    * Where a pod's directories are found: `<podsDir>/<namespace>/<pod>`.
    * @default ~/.hostlet/pods

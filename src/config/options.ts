@@ -8,8 +8,8 @@ const labelKey = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]
 const labelValue = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
 
 const logLevels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
-const providers = ["local", "slurm"] as const;
 const runtimes = ["process", "docker"] as const;
+const providers = ["local", "interlink", "dummy", "slurm"] as const;
 const bytesFound = v.number("bytes such as 10Mi");
 const durationFound = v.pipe(v.number("a duration such as 1m or 30s"), v.minValue(1000, "at least 1s"));
 
@@ -47,6 +47,9 @@ const image = v.strictObject({
   user: v.optional(v.string("user[:group]")),
   rootfs: v.optional(v.pipe(v.string("a path"), v.startsWith("/", "an absolute path"))),
 });
+
+const interlinkUrl = /^(https?:\/\/|unix:)/;
+const interlinkUrlWords = "http://HOST:PORT, https://HOST:PORT or unix:/PATH";
 
 type Schema = v.GenericSchema<unknown, unknown>;
 
@@ -91,6 +94,19 @@ export const options: { [K in keyof NodeConfig]: Option } = {
   isolation: { schema: v.picklist(["none", "sandbox"], "none or sandbox"), text: plain },
   dockerHost: {
     schema: v.pipe(v.string(), v.regex(/^(unix:\/\/)?\/./, "unix:///path/of/a/socket")),
+    text: plain,
+  },
+  interlinkUrl: { schema: v.pipe(v.string("a URL"), v.regex(interlinkUrl, interlinkUrlWords)), text: plain },
+  interlinkTokenFile: { schema: path, text: plain },
+  interlinkCaFile: { schema: path, text: plain },
+  interlinkCertFile: { schema: path, text: plain },
+  interlinkKeyFile: { schema: path, text: plain },
+  interlinkStatusInterval: {
+    schema: v.pipe(
+      v.union([v.string(), v.number()], "a duration such as 5s"),
+      v.transform(parseDuration),
+      durationFound,
+    ),
     text: plain,
   },
   podsDir: { schema: path, text: plain },

@@ -1,11 +1,14 @@
 import { homedir } from "node:os";
 import type { NodeConfig } from "../config/nodeConfig.ts";
+import { HostletError } from "../errors.ts";
 import type { Pod } from "../kube/types.ts";
 import type { Allocatable } from "../kubelet/env/resourceField.ts";
 import { isolationOf } from "../kubelet/isolation.ts";
 import { PodFiles } from "../kubelet/podFiles.ts";
 import { createPreparer } from "../kubelet/preparer.ts";
 import type { Provider, ProviderContext } from "../providers/contract.ts";
+import { createDummyProvider } from "../providers/dummy/index.ts";
+import { InterlinkProvider } from "../providers/interlink/index.ts";
 import { LocalProvider } from "../providers/local/index.ts";
 import { SlurmProvider } from "../providers/slurm/index.ts";
 import type { ContainerRuntime, RuntimeFeature } from "../runtimes/contract.ts";
@@ -36,7 +39,24 @@ export function createProvider(options: ProviderOptions): Provider {
       return createLocalProvider(options);
     case "slurm":
       return new SlurmProvider(options.context, config);
+    case "interlink":
+      return createInterlinkProvider(options);
+    case "dummy": {
+      const { stateDir, podsDir } = config;
+      return createDummyProvider({ context: options.context, stateDir, podsDir, hostIP: options.hostIP });
+    }
   }
+}
+
+function createInterlinkProvider({ config, context, hostIP, allocatable }: ProviderOptions): Provider {
+  const { interlinkUrl: url, stateDir, interlinkStatusInterval: statusIntervalMs } = config;
+  if (url === undefined) {
+    throw new HostletError("ConfigInvalid", "--provider interlink: say where pods go, by --interlink-url URL");
+  }
+  const { interlinkTokenFile: tokenFile, interlinkCaFile: caFile } = config;
+  const { interlinkCertFile: certFile, interlinkKeyFile: keyFile } = config;
+  const endpoint = { url, tokenFile, caFile, certFile, keyFile };
+  return new InterlinkProvider({ context, endpoint, stateDir, hostIP, allocatable, statusIntervalMs });
 }
 
 function createLocalProvider({ config, context, hostIP, allocatable }: ProviderOptions): Provider {

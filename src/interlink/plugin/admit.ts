@@ -51,7 +51,7 @@ export function admit(create: PluginCreate): { pod: Pod; objects: PodObjects } {
     return volume.name.startsWith("kube-api-access-") ? ({ name: volume.name, emptyDir: {} } satisfies Volume) : volume;
   });
   const { [resolvedAnnotation]: resolved, ...annotations } = create.pod.metadata?.annotations ?? {};
-  const literal = (containers: Container[]) =>
+  const settle = (containers: Container[]) =>
     resolved === resolvedValue ? containers.map(withLiteralEnv) : containers;
   const { containers = [], initContainers } = create.pod.spec ?? {};
   const pod: Pod = {
@@ -59,8 +59,8 @@ export function admit(create: PluginCreate): { pod: Pod; objects: PodObjects } {
     metadata: { ...create.pod.metadata, annotations },
     spec: {
       ...create.pod.spec,
-      containers: literal(containers),
-      ...(initContainers && { initContainers: literal(initContainers) }),
+      containers: settle(containers),
+      ...(initContainers && { initContainers: settle(initContainers) }),
       ...(volumes && { volumes }),
     },
   };
@@ -72,12 +72,12 @@ function withLiteralEnv(container: Container): Container {
   if (!env) return container;
   return {
     ...container,
-    env: env.map(({ value, ...rest }) => (value === undefined ? rest : { ...rest, value: escape(value) })),
+    env: env.map(({ value, ...rest }) => (value === undefined ? rest : { ...rest, value: literal(value) })),
   };
 }
 
 /** So that Kubernetes' expansion of `$(NAME)` gives the text itself. */
-export function escape(text: string): string {
+export function literal(text: string): string {
   return text.replaceAll("$", () => "$$");
 }
 

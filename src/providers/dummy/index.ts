@@ -1,6 +1,6 @@
 import type { Preparer } from "../../kubelet/deps.ts";
 import { PodFiles } from "../../kubelet/podFiles.ts";
-import type { Provider, ProviderContext } from "../contract.ts";
+import type { Provider, ProviderContext, ProviderInfo } from "../contract.ts";
 import { LocalProvider } from "../local/index.ts";
 import { DummyRuntime, scriptVariable } from "./runtime.ts";
 import { scriptOf } from "./script.ts";
@@ -25,13 +25,18 @@ const preparer: Preparer = {
  * interLink's mock: answers plausibly, and runs nothing. It is the kubelet core over containers that are only said to run, so init
  * containers, restarts, deadlines and deletion are what they are anywhere. See script.ts for what a pod can ask of it.
  */
+class DummyProvider extends LocalProvider {
+  override get info(): ProviderInfo {
+    return { name: "dummy", runtimeVersion: "dummy://1" };
+  }
+}
+
 export function createDummyProvider({ context, stateDir, podsDir, hostIP }: DummyOptions): Provider {
-  const provider = new LocalProvider({
+  return new DummyProvider({
     context,
     runtime: new DummyRuntime(stateDir, context.clock),
     files: new PodFiles({ stateDir, podsDir, layout: "namespace" }),
     preparer,
     hostIP,
   });
-  return Object.assign(provider, { info: { name: "dummy", runtimeVersion: "dummy://1" } });
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, type TestContext } from "vitest";
@@ -124,7 +124,10 @@ export class TestNode {
     for (const { metadata } of items) await this.deleteNow(metadata!.name!);
     for (const { metadata } of items) await this.gone(metadata!.name!);
     // An object deleted by force is gone before its processes are.
-    await until(() => readdirSync(join(this.config.stateDir, "pods")).length === 0, "pods are left on the node");
+    const records = ["pods", "interlink"]
+      .map((name) => join(this.config.stateDir, name))
+      .filter((dir) => existsSync(dir));
+    await until(() => records.every((dir) => readdirSync(dir).length === 0), "pods are left on the node");
     await this.stopAgent();
     if (this.cluster.identity === "node") await this.#leave();
     this.client.close();
