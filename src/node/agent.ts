@@ -4,13 +4,14 @@ import { unlessAborted } from "../kube/abort.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { paths } from "../kube/paths.ts";
 import { reflect } from "../kube/reflector.ts";
-import type { Node, Pod } from "../kube/types.ts";
+import { type Node, type Pod, podRef } from "../kube/types.ts";
 import type { ProviderContext } from "../providers/contract.ts";
 import { apiReviews } from "../server/guard/reviews.ts";
 import { startHealthzServer } from "../server/healthz.ts";
 import { startKubeletServer } from "../server/kubeletServer.ts";
 import { createAgentMetrics } from "../telemetry/agentMetrics.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { Admission } from "./admission.ts";
 import { createApiObjects } from "./apiObjects.ts";
 import { configz } from "./configz.ts";
 import { createProvider } from "./createProvider.ts";
@@ -103,12 +104,17 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         drainer.look();
       },
     };
-    const provider = createProvider({ config, context, hostIP: ip, allocatable: nodeResources(config, facts) });
+    const resources = nodeResources(config, facts);
+    const provider = createProvider({ config, context, hostIP: ip, allocatable: resources });
     undo.push(() => provider.stop());
     const drainer = new Drainer({ provider, clock });
+    const admission = new Admission(config.nodeName, resources);
     const dispatcher = new PodDispatcher({
       provider,
       writer,
+      clock,
+      admission,
+      refused: (pod, { reason, message }) => events.emit({ pod: podRef(pod), type: "Warning", reason, message }),
       accepts: (pod) => allowNamespaces?.includes(pod.metadata?.namespace ?? "") ?? true,
       created(pod) {
         starts.seen(pod.metadata?.uid ?? "");
@@ -167,12 +173,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       signal: abort.signal,
     });
     undo.push(() => watching.catch(() => {}));
+    const observe = (node: Node | undefined) => {
+      registration.observe(node);
+      admission.observe(node);
+    };
     const watchingSelf = reflect<Node>({
       client,
       path: paths.nodes(),
       query: { fieldSelector: `metadata.name=${config.nodeName}` },
-      onSync: ([node]) => registration.observe(node),
-      onEvent: (type, node) => registration.observe(type === "DELETED" ? undefined : node),
+      onSync: ([node]) => observe(node),
+      onEvent: (type, node) => observe(type === "DELETED" ? undefined : node),
       backoff: serverAway,
       log,
       clock,

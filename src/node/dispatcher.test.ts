@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { PodUpdate } from "../kube/podUpdate.ts";
 import type { Pod } from "../kube/types.ts";
 import type { Provider } from "../providers/contract.ts";
+import { Admission } from "./admission.ts";
 import { decideFor, PodDispatcher, type Standing, type Verdict } from "./dispatcher.ts";
 
 const plain: Pod = { metadata: { namespace: "ns", name: "p", uid: "u1" }, spec: { containers: [] } };
@@ -43,7 +44,7 @@ describe("decideFor", () => {
 });
 
 /** A dispatcher between a Provider and a writer that only note what they are told. */
-function setUp(accepts?: (pod: Pod) => boolean) {
+function setUp(accepts?: (pod: Pod) => boolean, admission?: Admission) {
   const calls: string[] = [];
   const here = new Map<string, Pod>();
   const uidOf = (pod: Pod) => pod.metadata?.uid ?? "";
@@ -58,11 +59,21 @@ function setUp(accepts?: (pod: Pod) => boolean) {
     list: () => [...here.values()],
   } as Partial<Provider> as Provider;
   const writer = {
-    set: ({ pod, gone, status }: PodUpdate) => calls.push(`write ${pod.uid} ${gone ? "gone" : (status.phase ?? "")}`),
+    set: ({ pod, gone, status }: PodUpdate) => {
+      const said = [status.phase, status.reason, status.message].filter(Boolean).join(" ");
+      calls.push(`write ${pod.uid} ${gone ? "gone" : said}`);
+    },
     forget: (uid: string) => calls.push(`forget ${uid}`),
     reconcile: () => {},
   };
-  const dispatcher = new PodDispatcher({ provider, writer, ...(accepts && { accepts }) });
+  const dispatcher = new PodDispatcher({
+    provider,
+    writer,
+    clock: { now: () => 0, after: () => () => {} },
+    ...(accepts && { accepts }),
+    ...(admission && { admission }),
+    refused: (pod, { reason }) => calls.push(`event ${uidOf(pod)} ${reason}`),
+  });
   const report = (status: string) => {
     const gone = status === "gone";
     if (gone) here.delete("u1");
@@ -168,5 +179,46 @@ describe("the dispatcher", () => {
     dispatcher.changed(deleting(0));
     dispatcher.removed(plain);
     expect(calls.filter((call) => !call.startsWith("forget"))).toEqual([]);
+  });
+
+  test("refuses a pod for which there is no room: it fails with the kubelet's words, and the Provider never hears of it", () => {
+    const { calls, dispatcher, here, report } = setUp(undefined, new Admission("n1", { pods: "1" }));
+    const second = (metadata: Pod["metadata"] = {}): Pod => ({
+      ...plain,
+      metadata: { ...plain.metadata, uid: "u2", ...metadata },
+    });
+    dispatcher.changed(plain);
+    dispatcher.changed(second());
+    dispatcher.changed(second({ labels: { changed: "since" } }));
+    expect(calls).toEqual([
+      "create u1",
+      "write u2 Failed OutOfpods Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: 1, capacity: 1",
+      "event u2 OutOfpods",
+    ]);
+    calls.length = 0;
+    dispatcher.changed(second({ deletionTimestamp: "2026-01-01T00:00:00Z" }));
+    here.delete("u2");
+    expect(calls).toEqual(["delete u2 in 0"]);
+    report("Succeeded");
+    dispatcher.changed({ ...plain, metadata: { ...plain.metadata, uid: "u3" } });
+    expect(calls.at(-1)).toBe("create u3");
+  });
+
+  test("lets the older of two pods in first, and never refuses what was recovered or ran before", () => {
+    const at = (uid: string, minute: number, status: Pod["status"] = {}): Pod => ({
+      ...plain,
+      metadata: { ...plain.metadata, uid, creationTimestamp: `2026-01-01T00:0${minute}:00Z` },
+      status,
+    });
+    const one = setUp(undefined, new Admission("n1", { pods: "1" }));
+    one.dispatcher.sync([at("young", 2), at("old", 1)]);
+    expect(one.calls[0]).toBe("create old");
+    expect(one.calls[1]).toMatch("write young Failed");
+
+    const ran = { containerStatuses: [{ name: "c", containerID: "process://x" }] } as Pod["status"];
+    const other = setUp(undefined, new Admission("n1", { pods: "1" }));
+    other.dispatcher.recovered([at("a", 1), at("b", 1)]);
+    other.dispatcher.sync([at("a", 1), at("b", 1), at("c", 1, ran)]);
+    expect(other.calls).toEqual(expect.arrayContaining(["update a", "update b", "create c"]));
   });
 });

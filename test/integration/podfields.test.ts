@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -208,5 +208,56 @@ describe("security context", () => {
     expect(readFileSync(target, "utf8")).toBe("untouched");
     expect(statSync(target).mode & 0o777).toBe(0o644);
     rmSync(outside, { recursive: true });
+  });
+});
+
+describe("admission", () => {
+  const direct = (name: string, spec: Partial<PodSpec>) =>
+    node.run(name, "sleep 60", { nodeName: node.config.nodeName, ...spec });
+  const refused = async (name: string) => {
+    const { status } = await node.ended(name);
+    const { reason = "", message } = status ?? {};
+    expect(message).toMatch(/^Pod was rejected: /);
+    expect((await node.event(name, reason)).type).toBe("Warning");
+    expect(existsSync(node.path(name))).toBe(false);
+    return [status?.phase, reason, message];
+  };
+
+  test("a pod that was bound past the scheduler and finds no CPU fails with OutOfcpu, and never runs", async () => {
+    await direct("greedy", { containers: main({ resources: { requests: { cpu: "100k" } } }) });
+    expect(await refused("greedy")).toEqual([
+      "Failed",
+      "OutOfcpu",
+      expect.stringContaining("Node didn't have enough resource: cpu, requested: 100000000"),
+    ]);
+  });
+
+  test("nodeSelector and affinity are looked at again: NodeAffinity", async () => {
+    await direct("elsewhere", { nodeSelector: { "example.org/site": "elsewhere" } });
+    expect((await refused("elsewhere"))[1]).toBe("NodeAffinity");
+    const requirement = { key: "example.org/site", operator: "Exists" };
+    const nodeAffinity = {
+      requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [requirement] }] },
+    };
+    await direct("elsewhere-2", { affinity: { nodeAffinity } });
+    expect((await refused("elsewhere-2"))[1]).toBe("NodeAffinity");
+  });
+
+  test("a hostPort is had by one pod at a time, which keeps it over a restart of the agent", async () => {
+    const ports = main({ ports: [{ containerPort: 18080, hostPort: 18080 }] });
+    await direct("port-a", { containers: ports });
+    await node.running("port-a");
+    await node.stopAgent();
+    await node.startAgent();
+    await direct("port-b", { containers: ports });
+    expect((await refused("port-b"))[1]).toBe("NodePorts");
+    expect((await node.running("port-a")).status?.phase).toBe("Running");
+    await node.deleteNow("port-a");
+    await node.gone("port-a");
+    await node.deleteNow("port-b");
+    await node.gone("port-b");
+    await direct("port-c", { containers: ports });
+    await node.running("port-c");
+    await node.deleteNow("port-c");
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { hostPorts, podRequests } from "../../kube/scheduling/requests.ts";
 import type { Node, NodeSelectorRequirement, Pod, PodSpec } from "../../kube/types.ts";
 import { decide, type NodeState } from "./decide.ts";
-import { hostPorts, podRequests } from "./requests.ts";
 
 const container = { name: "c", image: "x" };
 

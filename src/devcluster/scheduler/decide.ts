@@ -1,6 +1,13 @@
+import { matchesNode, preference, untolerated } from "../../kube/scheduling/affinity.ts";
+import {
+  type Amounts,
+  allocatable,
+  type HostPort,
+  hostPorts,
+  podRequests,
+  portsCollide,
+} from "../../kube/scheduling/requests.ts";
 import type { Node, Pod, PodSpec, Taint } from "../../kube/types.ts";
-import { matchesNode, preference, untolerated } from "./affinity.ts";
-import { type Amounts, allocatable, type HostPort, hostPorts, podRequests, portsCollide } from "./requests.ts";
 
 /** A node and what its pods take of it. */
 export interface NodeState {

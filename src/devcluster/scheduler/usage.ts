@@ -1,5 +1,5 @@
+import { type Amounts, type HostPort, hostPorts, podRequests } from "../../kube/scheduling/requests.ts";
 import type { Pod } from "../../kube/types.ts";
-import { type Amounts, type HostPort, hostPorts, podRequests } from "./requests.ts";
 
 interface Share {
   node: string;

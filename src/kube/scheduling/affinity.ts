@@ -1,4 +1,4 @@
-import type { Node, NodeSelectorRequirement, NodeSelectorTerm, PodSpec, Taint, Toleration } from "../../kube/types.ts";
+import type { Node, NodeSelectorRequirement, NodeSelectorTerm, PodSpec, Taint, Toleration } from "../types.ts";
 
 /** nodeSelector and required node affinity: both must hold. */
 export function matchesNode(spec: PodSpec, node: Node): boolean {

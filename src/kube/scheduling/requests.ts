@@ -1,12 +1,12 @@
-import type { Container, Pod } from "../../kube/types.ts";
-import { quantityNano } from "../quantity.ts";
+import { readQuantity } from "../quantity.ts";
+import type { Container, Pod } from "../types.ts";
 
 /** Amounts in thousandths: millicores of cpu, thousandths of bytes; exact up to some 9 TB of memory. */
 export type Amounts = ReadonlyMap<string, number>;
 
 function amounts(list: Readonly<Record<string, string>> | undefined): Map<string, number> {
   return new Map(
-    Object.entries(list ?? {}).map(([name, text]) => [name, Number((quantityNano(text) ?? 0n) / 1_000_000n)]),
+    Object.entries(list ?? {}).map(([name, text]) => [name, Number((readQuantity(text)?.nano ?? 0n) / 1_000_000n)]),
   );
 }
 
