@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { addAdmit } from "./admitCommand.ts";
 import type { Io } from "./console.ts";
+import { addHostpipe } from "./hostpipeCommand.ts";
 import { addPlugin } from "./interlinkCommands.ts";
 import { addJobCommands, slurmOptions } from "./jobCommands.ts";
 import type { NodeCommandFlags } from "./node.ts";
@@ -85,6 +86,10 @@ export function createProgram(io: Io): Program {
   });
 
   addPlugin(program, io, (ended) => {
+    code = ended;
+  });
+
+  addHostpipe(program, io, (ended) => {
     code = ended;
   });
 

@@ -30,7 +30,7 @@ export async function loadConfig(sources: ConfigSources): Promise<NodeConfig> {
     ...fromEnvironment(sources.env),
     ...fromFlags(sources.flags ?? {}),
   };
-  const config: NodeConfig = { ...defaults(home), ...sources.defaults, ...given };
+  const config: NodeConfig = { ...defaults(home), ...fromJobName(sources.env), ...sources.defaults, ...given };
   config.podsDir = absolute(config.podsDir, home);
   config.stateDir = absolute(config.stateDir, home);
   config.slurmDir = absolute(config.slurmDir, home);
@@ -110,6 +110,11 @@ function defaults(home: string): NodeConfig {
 }
 
 type Layer = Partial<NodeConfig>;
+
+/** vk-cmd's convention: a JOBNAME that begins with `vk-` names the node. */
+function fromJobName({ JOBNAME }: NodeJS.ProcessEnv): Layer {
+  return JOBNAME?.startsWith("vk-") ? { nodeName: defaultNodeName(JOBNAME) } : {};
+}
 
 /** What flags alone say, for commands that make no node of this host. @throws {HostletError} ConfigInvalid */
 export function fromFlags(flags: Partial<Record<string, unknown>>): Partial<NodeConfig> {

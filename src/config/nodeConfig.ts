@@ -8,7 +8,7 @@ import type { LogLevel } from "../telemetry/log.ts";
 export interface NodeConfig {
   /**
    * Name of the Node, a DNS name.
-   * @default the host's name in lower case
+   * @default `JOBNAME` of the environment where it begins with `vk-`, else the host's name in lower case
    */
   nodeName: string;
   /**

@@ -96,6 +96,8 @@ export class SharedFiles {
 
   writeRecord(uid: string, record: JobRecord): void {
     writeWhole(this.dir(uid), "record.json", JSON.stringify(record));
+    // The job's own output: Slurm would make it readable for all.
+    writeFileSync(join(this.dir(uid), "job.out"), "", { mode: 0o600, flag: "a" });
   }
 
   /** @returns its number */

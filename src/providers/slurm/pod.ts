@@ -119,6 +119,12 @@ export class SlurmPod {
     return this.#message?.host;
   }
 
+  runs(container: string): boolean {
+    const { initContainerStatuses = [], containerStatuses = [] } = this.#status ?? {};
+    const status = [...initContainerStatuses, ...containerStatuses].find(({ name }) => name === container);
+    return !this.over && status?.state?.running !== undefined;
+  }
+
   get over(): boolean {
     return this.#agent.final !== undefined || this.#stopped.signal.aborted;
   }

@@ -1,9 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { Duplex } from "node:stream";
+import { once } from "node:events";
+import { Duplex, PassThrough } from "node:stream";
 import { HostletError } from "../../errors.ts";
 import type { ContainerStreams, ExecRequest, StreamsEnd } from "../../runtimes/streams.ts";
+import { FrameParser } from "./frames.ts";
 import { attemptOf } from "./jobLog.ts";
 import type { SlurmPod } from "./pod.ts";
+import { sentence } from "./refusals.ts";
 
 export interface StepOptions {
   srun: string;
@@ -28,7 +31,7 @@ function startStep(
     throw new HostletError("NotFound", `pod "${options.podName}" has no job that runs`);
   }
   const step = ["--overlap", `--jobid=${jobId}`, "--nodes=1", "--ntasks=1", `--nodelist=${host}`, "--mem=0"];
-  const quiet = ["--cpu-bind=none", "--unbuffered", "--quiet", `--input=${stdin ? "0" : "none"}`];
+  const quiet = ["--unbuffered", "--quiet", `--input=${stdin ? "0" : "none"}`];
   return spawn(options.srun, [...step, ...quiet, ...options.program, ...args], {
     env: { ...options.env, LC_ALL: "C" },
     stdio: [stdin ? "pipe" : "ignore", "pipe", "pipe"],
@@ -48,26 +51,57 @@ export function execStep(
     throw new HostletError("NotSupported", "exec in a Slurm job has no terminal: leave out -t");
   }
   const dir = pod ? attemptOf(pod, podDir, container, false) : podDir;
+  if (pod && !pod.runs(container)) {
+    const message = `container "${container}" in pod "${options.podName}" is not running`;
+    throw new HostletError("NotFound", message);
+  }
   const child = startStep(options, pod, ["pod-exec", dir, "--", ...request.argv], request.stdin);
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
   const close = () => void child.kill("SIGTERM");
   signal.addEventListener("abort", close, { once: true });
   child.stdin?.on("error", () => {}); // the command ended without reading
-  const ended = new Promise<StreamsEnd>((resolve, reject) => {
-    child.on("error", (error) => reject(new HostletError("NotSupported", `srun: ${error.message}`, { cause: error })));
-    child.on("close", (code, name) => {
-      signal.removeEventListener("abort", close);
-      resolve(code === null ? { exitCode: 143, message: `srun was ended by ${name}` } : { exitCode: code });
-    });
+  const ended = passOn(child, stdout, stderr).finally(() => {
+    signal.removeEventListener("abort", close);
+    stdout.end();
+    stderr.end();
   });
   ended.catch(() => {}); // whoever needs it awaits it
-  return {
-    ...(child.stdin && { stdin: child.stdin }),
-    stdout: child.stdout!,
-    stderr: child.stderr!,
-    resize() {},
-    ended,
-    close,
+  return { ...(child.stdin && { stdin: child.stdin }), stdout, stderr, resize() {}, ended, close };
+}
+
+/** @throws {HostletError} NotSupported where the step did not come to run */
+async function passOn(child: ChildProcess, stdout: PassThrough, stderr: PassThrough): Promise<StreamsEnd> {
+  let says = "";
+  child.stderr?.on("data", (chunk: Buffer) => {
+    if (says.length < 2000) says += chunk.toString();
+  });
+  const failed = new Promise<never>((_, reject) => child.once("error", reject));
+  failed.catch(() => {}); // raced below
+  const parser = new FrameParser();
+  let exitCode: number | undefined;
+  const read = async () => {
+    for await (const chunk of child.stdout!) {
+      for (const frame of parser.push(chunk)) {
+        if (frame.kind === "exit") exitCode = frame.code;
+        else await taken(frame.kind === "out" ? stdout : stderr, frame.data);
+      }
+    }
   };
+  try {
+    await Promise.race([read(), failed]);
+  } catch (cause) {
+    child.kill("SIGTERM");
+    throw new HostletError("NotSupported", `exec: ${sentence(says) || (cause as Error).message}`, { cause });
+  }
+  if (exitCode !== undefined) return { exitCode };
+  if (child.killed) return { exitCode: 143, message: "the command was ended" };
+  throw new HostletError("NotSupported", `exec: ${sentence(says)}`);
+}
+
+/** Waits while the reader is slower. */
+async function taken(stream: PassThrough, data: Buffer): Promise<void> {
+  if (stream.destroyed || stream.write(data)) return;
+  await Promise.race([once(stream, "drain"), once(stream, "close")]);
 }
 
 /** A connection to a port on loopback of the containers' host, by way of a step that passes the bytes on. */
