@@ -31,6 +31,12 @@ describe("what counts", () => {
     });
   });
 
+  test("a JOBNAME of vk-cmd's names the node, and any other is another program's", async () => {
+    expect((await load({ env: { JOBNAME: "vk-Ifarm_1" } })).nodeName).toBe("vk-ifarm-1");
+    expect((await load({ env: { JOBNAME: "vk-a", HOSTLET_NODE_NAME: "b" } })).nodeName).toBe("b");
+    expect((await load({ env: { JOBNAME: "build-7" } })).nodeName).not.toContain("build");
+  });
+
   test("flags come before the environment, that before the file, that before a command's defaults", async () => {
     await inFile("maxPods: 1\nkubeletPort: 2\nnodeName: from-file\n");
     const config = await load({
