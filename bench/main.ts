@@ -5,13 +5,14 @@ import { away } from "./away.ts";
 import { realVersion } from "./controlPlane.ts";
 import { fileSystemOf, newDirectory } from "./fileSystem.ts";
 import { describe, machine } from "./machine.ts";
+import { probes } from "./probes.ts";
 import { figuresTable, markdown, misses, plain, type Run, requestsTable } from "./report.ts";
 import { requests } from "./requests.ts";
 import { runOn } from "./runOn.ts";
 import { floors, latency, memoryUse, startUp, throughput } from "./scenarios.ts";
 import { missed, withRatios } from "./statistics.ts";
 
-const scenarios = { floors, start: startUp, latency, throughput, memory: memoryUse, requests, away };
+const scenarios = { floors, start: startUp, latency, throughput, memory: memoryUse, probes, requests, away };
 
 /** Which floor of the same run a figure stands beside. */
 const floorOf = {

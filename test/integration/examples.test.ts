@@ -122,6 +122,35 @@ describe.concurrent("examples, as they stand", () => {
     });
   });
 
+  test("probes.yaml starts its container anew when that is stuck", async () => {
+    const { code, stdout } = await example("probes");
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: ["[probes/main] first start: up, and soon stuck", "[probes/main] second start"],
+    });
+  });
+
+  test("hooks.yaml runs both", async () => {
+    const { code, stdout } = await example("hooks");
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: ["[hooks/helper] postStart was here", "[hooks/helper] preStop was here"],
+    });
+  });
+
+  test("sidecar.yaml: the sidecar is up before the main container, and does not outlive it", async () => {
+    const { code, stdout } = await example("sidecar");
+    expect({ code, stdout: stdout.sort() }).toEqual({
+      code: 0,
+      stdout: [
+        "[sidecar/main] the sidecar is up",
+        "[sidecar/main] up",
+        "[sidecar/side] at your service",
+        "[sidecar/side] nobody needs me any more",
+      ],
+    });
+  });
+
   test("exit-codes.yaml exits with 3", async () => {
     const { code, stdout, stderr } = await example("exit-codes");
     expect({ code, stdout }).toEqual({ code: 3, stdout: ["[exit-codes/fails]    this one fails"] });
@@ -130,11 +159,14 @@ describe.concurrent("examples, as they stand", () => {
 });
 
 test("every example is tested, and listed in the README", async () => {
-  const here = await readFile(new URL(import.meta.url), "utf8");
+  const tests = fileURLToPath(new URL("../", import.meta.url));
+  const files = (await readdir(tests, { recursive: true })).filter((file) => file.endsWith(".ts"));
+  const text = (await Promise.all(files.map((file) => readFile(join(tests, file), "utf8")))).join("\n");
   const readme = await readFile(join(examples, "README.md"), "utf8");
   for (const name of (await readdir(examples)).filter((file) => file.endsWith(".yaml"))) {
     expect(readme).toContain(`[${name}](${name})`);
-    expect(here.includes(name) || (name.startsWith("hostpipe-") && here.includes(`"${name.slice(9, -5)}"`))).toBe(true);
+    const hostPipe = name.startsWith("hostpipe-") && text.includes(`"${name.slice(9, -5)}"`);
+    expect([name, text.includes(name) || hostPipe]).toEqual([name, true]);
   }
 });
 

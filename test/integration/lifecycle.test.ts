@@ -105,6 +105,42 @@ test("a container whose liveness probe fails is ended and started anew, and its 
   await node.deleteNow("liveness");
 });
 
+test("an exec probe runs in the container: its directory and environment, and what it says when it fails", async () => {
+  const command = ["sh", "-c", 'test "$COLOUR" = blue && cat ready || { echo "not yet" >&2; exit 1; }'];
+  const readinessProbe = { exec: { command }, periodSeconds: 1, timeoutSeconds: 5 };
+  const env = [{ name: "COLOUR", value: "blue" }];
+  const go = journal("exec-go");
+  const script = `until test -e ${go}; do sleep 0.05; done; touch ready; exec sleep 60`;
+  await node.run("exec-ready", "", { containers: [sh("main", script, { readinessProbe, env })] });
+  expect((await node.event("exec-ready", "Unhealthy")).message).toMatch(/^Readiness probe failed: [\s\S]*not yet/);
+  writeFileSync(go, "");
+  await node.pod("exec-ready", isReady);
+  await node.deleteNow("exec-ready");
+});
+
+test("an exec probe that takes longer than its timeout fails, and leaves no process", async () => {
+  const command = ["sh", "-c", `echo $$$$ > ${journal("exec-pid")}; exec sleep 300`];
+  const livenessProbe = { exec: { command }, periodSeconds: 1, timeoutSeconds: 1, failureThreshold: 1000 };
+  await node.run("exec-slow", "exec sleep 60", { containers: [{ name: "main", livenessProbe }] });
+  const { message } = await node.event("exec-slow", "Unhealthy");
+  expect(message).toMatch(/^Liveness probe failed: command timed out: .* timed out after 1s$/);
+  const [pid = ""] = lines("exec-pid");
+  await node.deleteNow("exec-slow");
+  await until(async () => !existsSync(`/proc/${pid}/cwd`), "the probe's process is left");
+});
+
+test("hooks run commands in the container: postStart beside its start, preStop before its stop signal", async () => {
+  const say = (what: string) => ({ exec: { command: ["sh", "-c", `echo ${what} >> ${journal("exec-hooks")}`] } });
+  const lifecycle = { postStart: say("postStart"), preStop: say("preStop") };
+  const script = `trap 'echo TERM >> ${journal("exec-hooks")}; exit 0' TERM; while :; do sleep 0.05; done`;
+  await node.run("exec-hooks", "", { containers: [sh("main", script, { lifecycle })] });
+  await node.pod("exec-hooks", (pod) => statusOf(pod)?.started === true);
+  expect(lines("exec-hooks")).toEqual(["postStart"]);
+  await node.deleteNow("exec-hooks", 20);
+  await node.gone("exec-hooks");
+  expect(lines("exec-hooks")).toEqual(["postStart", "preStop", "TERM"]);
+});
+
 test("a gRPC probe asks the health service", async (context) => {
   needsNewFields(context);
   const port = await freePort();

@@ -17,6 +17,11 @@ export interface ProbeWorkerOptions {
 }
 
 /** One reason for all: abort() would make an error with a stack each time. */
+/**
+ * Probes are made at multiples of this, all that are due at once: each wakes the process several times, and for half of what a
+ * probe costs it does not matter how many are made in one waking. ms
+ */
+const slotMs = 100;
 const timedOut = new Error("the probe's timeout is over");
 const stopped = new Error("the probe is not made any more");
 
@@ -25,32 +30,34 @@ export class ProbeWorker {
   readonly #options: ProbeWorkerOptions;
   #run: ProbeRun = { count: 0 };
   #cancel = () => {};
-  #asking: AbortController | undefined;
+  /** The same one for each question, until it was needed. */
+  #abort = new AbortController();
   #stopped = false;
 
   constructor(options: ProbeWorkerOptions) {
     this.#options = options;
-    this.#askAt(options.firstAt);
+    const { firstAt, clock } = options;
+    this.#askAt(firstAt <= clock.now() ? firstAt : Math.ceil(firstAt / slotMs) * slotMs);
   }
 
   stop(): void {
     this.#stopped = true;
     this.#cancel();
-    this.#asking?.abort(stopped);
+    this.#abort.abort(stopped);
   }
 
   #askAt(time: number): void {
     const { clock } = this.#options;
     const ms = time - clock.now();
-    if (ms <= 0) void this.#ask();
-    else this.#cancel = clock.after(ms, () => void this.#ask());
+    if (ms <= 0) void this.#ask(time);
+    else this.#cancel = clock.after(ms, () => void this.#ask(time));
   }
 
-  async #ask(): Promise<void> {
+  async #ask(due: number): Promise<void> {
     const { probe, clock, ask, asked, verdict } = this.#options;
     const begin = clock.now();
-    const abort = new AbortController();
-    this.#asking = abort;
+    if (this.#abort.signal.aborted) this.#abort = new AbortController();
+    const abort = this.#abort;
     this.#cancel = clock.after((probe.timeoutSeconds ?? 1) * 1000, () => abort.abort(timedOut));
     let outcome: ProbeOutcome | Error;
     try {
@@ -60,9 +67,11 @@ export class ProbeWorker {
     }
     this.#cancel();
     if (this.#stopped) return;
-    // Counted from the last question, as the kubelet's ticker does; one that took longer than a period is followed at once.
-    const next = begin + (probe.periodSeconds ?? 10) * 1000;
-    this.#askAt(next);
+    // Counted from when the last one was due, as the kubelet's ticker does; one that took longer than a period is followed at
+    // once, and none is made up for.
+    const period = (probe.periodSeconds ?? 10) * 1000;
+    const next = Math.ceil(due / slotMs) * slotMs + period;
+    this.#askAt(Math.max(next, clock.now() - (clock.now() % slotMs)));
     asked(outcome, clock.now() - begin);
     // An error says nothing of the container: it counts neither way.
     if (outcome instanceof Error) return;
