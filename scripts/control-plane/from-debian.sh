@@ -3,29 +3,13 @@
 # with Debian's Go 1.19 (not a newer one), into WORK/out. Called by get.sh.
 set -euo pipefail
 version=$1 work=$2
-. "$(dirname "${BASH_SOURCE[0]}")/debian.sh"
+here=$(dirname "${BASH_SOURCE[0]}")
+. "$here/debian.sh"
+. "$here/debian-tree.sh"
 
-if ! grep -qs '^VERSION_CODENAME=bookworm$' /etc/os-release; then
-  echo "Kubernetes $version is built from Debian 12's source package, and this is another system" >&2
-  exit 3
-fi
-debian_lists
-debian_unpack "$work/root" golang-1.19-go golang-1.19-src golang-github-modern-go-reflect2-dev etcd-server
-debian_source kubernetes
+debian_tree etcd-server
 cp "$work/root/usr/bin/etcd" "$work/out/etcd"
-
-source_dir=$work/gopath/src/k8s.io/kubernetes
-mkdir -p "$source_dir"
-tar -xf "$work"/apt/source/kubernetes_*"$version".orig.tar.* -C "$source_dir" --strip-components=1
 cd "$source_dir"
-
-# With Go 1.18 and later reflect2 1.0.1 crashes kube-apiserver on the pretty-printed answers that curl asks for.
-rm -rf vendor/github.com/modern-go/reflect2
-cp -rL "$work/root/usr/share/gocode/src/github.com/modern-go/reflect2" vendor/github.com/modern-go/reflect2
-
-# In module mode it refuses to build.
-export GO111MODULE=off CGO_ENABLED=0 GOFLAGS= GOTOOLCHAIN=local GOPATH="$work/gopath" GOCACHE="$work/gocache" GOROOT="$work/root/usr/lib/go-1.19"
-go=$GOROOT/bin/go
 
 # The one generated file that the package lacks: without it /openapi/v2 is empty, and kubectl apply refuses.
 "$go" build -p 2 -o "$work/openapi-gen" ./vendor/k8s.io/kube-openapi/cmd/openapi-gen

@@ -82,6 +82,8 @@ function defaults(home: string): NodeConfig {
       ...["MODULEPATH", "MODULESHOME", "LOADEDMODULES", "LMOD_*", "XDG_RUNTIME_DIR"],
     ],
     images: [],
+    pullImages: false,
+    insecureRegistries: [],
     nodeLabels: {},
     nodeTaints: [],
     disableTaint: false,
@@ -156,7 +158,7 @@ async function fromFile(path: string | undefined, home: string): Promise<Layer> 
 }
 
 async function parseFile(text: string, file: string): Promise<object> {
-  const { parseDocument } = await import("yaml");
+  const { parseDocument } = await import("./yamlDocument.ts");
   const document = parseDocument(text, { prettyErrors: true, logLevel: "error" });
   const error = document.errors[0];
   if (error)

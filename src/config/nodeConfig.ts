@@ -116,6 +116,17 @@ export interface NodeConfig {
    */
   images: ImageEntry[];
   /**
+   * Images that the table doesn't have are pulled from their registry and run in the sandbox. Without it they are what this host has by
+   * the name of the container's command.
+   * @default false
+   */
+  pullImages: boolean;
+  /**
+   * Registries (host, or host:port) that are spoken to without TLS.
+   * @default none
+   */
+  insecureRegistries: string[];
+  /**
    * Labels of the Node beside those that every node has.
    * @default none
    */

@@ -121,6 +121,8 @@ export const options: { [K in keyof NodeConfig]: Option } = {
   containerLogMaxFiles: { schema: count(2, 1000), text: number },
   inheritEnv: { schema: v.array(v.string("a variable's name"), "a list of variables' names"), text: list },
   images: { schema: v.array(image, "a list of images") },
+  pullImages: { schema: v.boolean("true or false"), text: boolean },
+  insecureRegistries: { schema: v.array(v.string("host:port"), "a list of registries"), text: list },
   nodeLabels: { schema: labels, text: pairs },
   nodeTaints: { schema: v.array(taint, "a list of taints"), text: taints },
   disableTaint: { schema: v.boolean("true or false"), text: boolean },

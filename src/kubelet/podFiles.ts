@@ -15,6 +15,7 @@ import { HostletError } from "../errors.ts";
 import type { Pod, PodRef } from "../kube/types.ts";
 import { podRef } from "../kube/types.ts";
 import { removeTree } from "../removeTree.ts";
+import { unmountBelow } from "./volumes/memoryVolume.ts";
 
 /** What stands in `<stateDir>/pods/<uid>/pod.json`. A reader refuses a version that it does not know. */
 export interface PodRecord {
@@ -127,12 +128,15 @@ export class PodFiles {
   async remove(pod: Pod): Promise<void> {
     const { dir, publicDir } = this.paths(pod);
     if (linkTarget(publicDir) === dir) unlinkSync(publicDir);
+    await unmountBelow(dir);
     await removeTree(dir);
   }
 
   /** Removes what is left of a pod whose record can't be read. */
   async removeByUid(uid: string): Promise<void> {
-    await removeTree(join(this.#podsRoot, uid));
+    const dir = join(this.#podsRoot, uid);
+    await unmountBelow(dir);
+    await removeTree(dir);
   }
 
   /** @throws where there is no record of this pod that this version can read */

@@ -23,6 +23,7 @@ import { type FindUser, findHostUser } from "./security/hostUsers.ts";
 import { checkReachable, openPodDirectory, type PodAccess, podAccess } from "./security/podAccess.ts";
 import { checkNonRoot, demandedSecurity, type ResolvedSecurity, resolveSecurity } from "./security/resolve.ts";
 import { volumeReferences } from "./volumes/kinds.ts";
+import { memoryMounts } from "./volumes/memoryVolume.ts";
 import { toPublicPath } from "./volumes/paths.ts";
 import { type PodVolumes, setUpVolumes } from "./volumes/podVolumes.ts";
 
@@ -76,9 +77,15 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
       openPodDirectory(paths, access);
       for (const [name, { user }] of securities) if (user) giveTo(user, paths, name);
       const { dir } = paths;
-      const volumes = await setUpVolumes({ pod, podDir: dir, objects, allocatable, access, clock, signal });
+      const mayMount = process.geteuid?.() === 0;
+      // In a sandbox only the pod's own containers come to its files, whoever they run as.
+      const exactModes = isSandboxed(pod);
+      const volumes = await setUpVolumes({
+        ...{ pod, podDir: dir, objects, allocatable, access, mayMount, exactModes, clock, signal },
+      });
       const dns = { servers: config.clusterDNS, domain: config.clusterDomain };
-      const mayBeReal = isSandboxed(pod) || config.images.some(({ rootfs }) => rootfs !== undefined);
+      const mayBeReal =
+        isSandboxed(pod) || config.pullImages || config.images.some(({ rootfs }) => rootfs !== undefined);
       const network = mayBeReal ? writeNetworkFiles(pod, dir, addresses.podIPs, dns) : undefined;
       return {
         volumes,
@@ -136,7 +143,9 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
       const { variables, warnings } = resolved;
       const own = await volumes.mountsFor(container, variables);
       const ofNetwork = realMounts && network ? network : undefined;
-      const mounts = ofNetwork ? [...networkMounts(container, ofNetwork), ...own] : own;
+      const mounts = realMounts
+        ? [...(ofNetwork ? networkMounts(container, ofNetwork) : []), ...memoryMounts(pod, own)]
+        : own;
       const sandbox = {
         ...(realMounts && { isolation: "sandbox" as const }),
         ...(ofNetwork && { hostname: ofNetwork.hostname }),

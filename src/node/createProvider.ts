@@ -1,4 +1,3 @@
-import { homedir } from "node:os";
 import type { NodeConfig } from "../config/nodeConfig.ts";
 import { HostletError } from "../errors.ts";
 import type { Pod } from "../kube/types.ts";
@@ -15,12 +14,8 @@ import type { ContainerRuntime, RuntimeFeature } from "../runtimes/contract.ts";
 import { createDockerRuntime } from "../runtimes/docker/runtime.ts";
 import { findEngineSocket } from "../runtimes/docker/socket.ts";
 import { metered } from "../runtimes/metered.ts";
-import { chooseLauncher } from "../runtimes/process/launchers/choose.ts";
-import type { Launcher } from "../runtimes/process/launchers/contract.ts";
-import { plainLauncher } from "../runtimes/process/launchers/plain.ts";
-import { createSandboxLauncher } from "../runtimes/process/launchers/sandbox.ts";
-import { createProcessRuntime } from "../runtimes/process/runtime.ts";
 import { agentID } from "./leaseGuard.ts";
+import { processRuntime } from "./processRuntime.ts";
 
 export interface ProviderOptions {
   config: NodeConfig;
@@ -76,12 +71,8 @@ function createLocalProvider({ config, context, hostIP, allocatable }: ProviderO
   });
 }
 
-function createLauncher({ isolation, stateDir, podsDir }: NodeConfig): Launcher {
-  const sandbox = createSandboxLauncher({ stateDir, hide: [homedir(), stateDir, podsDir] });
-  return isolation === "sandbox" ? sandbox : chooseLauncher({ plain: plainLauncher, sandbox });
-}
-
-function createRuntime(config: NodeConfig, { log, clock }: ProviderContext): ContainerRuntime {
+function createRuntime(config: NodeConfig, context: ProviderContext): ContainerRuntime {
+  const { log, clock } = context;
   const logLimits = { maxBytes: config.containerLogMaxSize, maxFiles: config.containerLogMaxFiles };
   switch (config.runtime) {
     case "docker": {
@@ -89,12 +80,6 @@ function createRuntime(config: NodeConfig, { log, clock }: ProviderContext): Con
       return createDockerRuntime({ socket, node: agentID(config.stateDir), clock, log, logLimits });
     }
     case "process":
-      return createProcessRuntime({
-        stateDir: config.stateDir,
-        launcher: createLauncher(config),
-        log,
-        clock,
-        logLimits,
-      });
+      return processRuntime(config, context);
   }
 }

@@ -20,6 +20,8 @@ export interface CollectContext {
   pod: Pod;
   objects: ObjectSource;
   allocatable: Allocatable;
+  /** See `ProjectionOptions`. @default false */
+  exactModes?: boolean;
   signal: AbortSignal;
 }
 
@@ -106,7 +108,8 @@ async function fromConfigMap(source: ObjectProjection, mode: number | undefined,
 async function fromSecret(source: ObjectProjection, mode: number | undefined, context: CollectContext) {
   const { items, optional } = source;
   const secret = await read("Secret", source, context);
-  return secretPayload(secret, { items, optional, defaultMode: mode ?? standardMode });
+  const { exactModes = false } = context;
+  return secretPayload(secret, { items, optional, defaultMode: mode ?? standardMode, exactModes });
 }
 
 /** Undefined only where the object is optional. */

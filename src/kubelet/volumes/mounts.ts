@@ -14,6 +14,8 @@ export interface PreparedVolume {
   kind: VolumeKind;
   /** Written by hostlet alone: no mount of it is writable. */
   readOnly: boolean;
+  /** A file system in memory, that is full at the volume's sizeLimit. */
+  inMemory?: boolean;
 }
 
 /**

@@ -16,6 +16,8 @@ export interface ProjectionOptions {
   optional?: boolean | undefined;
   /** Of files whose item asks for no mode. */
   defaultMode: number;
+  /** Nobody but the pod's containers comes to the files: a Secret's have the very mode that is asked for. @default false */
+  exactModes?: boolean;
 }
 
 /** What the API server sets where a manifest has no defaultMode: 0644. */
@@ -46,7 +48,7 @@ export function configMapPayload(configMap: ConfigMap | undefined, options: Proj
 export function secretPayload(secret: Secret | undefined, options: ProjectionOptions): Payload {
   const entries = new Map<string, Uint8Array>();
   for (const [key, base64] of Object.entries(secret?.data ?? {})) entries.set(key, Buffer.from(base64, "base64"));
-  const defaultMode = options.defaultMode & ownerBits;
+  const defaultMode = options.exactModes ? options.defaultMode : options.defaultMode & ownerBits;
   return project(entries, { ...options, defaultMode }, "references non-existent secret key");
 }
 

@@ -12,6 +12,7 @@ import { type VolumeOwnership, writeVolume } from "./atomicWriter.ts";
 import { allOrThrow, collectPayload, holdsToken, lacksToken } from "./collect.ts";
 import { prepareHostPath } from "./hostPath.ts";
 import { isWritten, kindDirs, references, volumeKind } from "./kinds.ts";
+import { isInMemory, mountMemory } from "./memoryVolume.ts";
 import { type PreparedVolume, resolveMounts } from "./mounts.ts";
 import { isLabel } from "./paths.ts";
 
@@ -24,6 +25,10 @@ export interface VolumeOptions {
   allocatable: Allocatable;
   /** Which groups may read; undefined: the pod's containers run as the agent's user. */
   access?: PodAccess;
+  /** See `ProjectionOptions`. @default false */
+  exactModes?: boolean;
+  /** Volumes in memory can be mounted. @default false */
+  mayMount?: boolean;
   clock: Clock;
   signal: AbortSignal;
 }
@@ -85,7 +90,10 @@ export async function setUpVolumes(options: VolumeOptions): Promise<PodVolumes> 
   };
   checkNames(volumes);
   allOrThrow(await Promise.allSettled(volumes.map(prepare)));
-  for (const volume of volumes) warnings.push(...ignoredOptions(volume, options.objects));
+  for (const volume of volumes) {
+    const inMemory = sources.get(volume.name)?.inMemory === true;
+    warnings.push(...ignoredOptions(volume, options.objects, inMemory));
+  }
   return new WrittenVolumes(options, sources, warnings, renewals);
 }
 
@@ -158,11 +166,12 @@ async function setUpVolume(volume: Volume, options: VolumeOptions, renewals: Ren
   if (kind === "emptyDir") {
     const path = join(options.podDir, kindDirs.emptyDir, volume.name);
     mkdirSync(path, { recursive: true });
+    const inMemory = options.mayMount === true && isInMemory(volume) && (await mountMemory(path, volume));
     const fsGroup = options.access?.fsGroup;
     if (fsGroup !== undefined) chownSync(path, -1, fsGroup);
     // As on the kubelet; the pod's directory keeps others out.
     chmodSync(path, fsGroup === undefined ? 0o777 : 0o2777);
-    return { path, kind, readOnly: false };
+    return { path, kind, readOnly: false, ...(inMemory && { inMemory }) };
   }
   const { path } = await writeFiles(volume, options, renewals);
   return { path, kind, readOnly: true };
@@ -181,7 +190,12 @@ async function writeFiles(
   if (kind === "secret")
     mkdirSync(parent, { recursive: true, mode: options.access?.gid === undefined ? 0o700 : 0o755 });
   const path = join(parent, volume.name);
-  const updated = writeVolume(path, payload, ownership(volume, Boolean(secret), options.access), options.clock);
+  const updated = writeVolume(
+    path,
+    payload,
+    ownership(volume, Boolean(secret) && !options.exactModes, options.access),
+    options.clock,
+  );
   if (refreshAt !== undefined) renewals.set(volume.name, refreshAt);
   return { path, updated };
 }
@@ -215,11 +229,12 @@ function checkNames(volumes: Volume[]): void {
   }
 }
 
-function ignoredOptions(volume: Volume, objects: ObjectSource): VolumeWarning[] {
+function ignoredOptions(volume: Volume, objects: ObjectSource, inMemory: boolean): VolumeWarning[] {
   const messages: string[] = [];
   const { medium, sizeLimit } = volume.emptyDir ?? {};
-  if (medium) messages.push(`medium ${medium} of volume "${volume.name}" is not honoured: it is a directory on disk`);
-  if (sizeLimit) messages.push(`sizeLimit ${sizeLimit} of volume "${volume.name}" is not enforced`);
+  if (medium && !inMemory)
+    messages.push(`medium ${medium} of volume "${volume.name}" is not honoured: it is a directory on disk`);
+  if (sizeLimit && !inMemory) messages.push(`sizeLimit ${sizeLimit} of volume "${volume.name}" is not enforced`);
   if (lacksToken(volume, objects)) {
     messages.push(`volume "${volume.name}" has no token: this node has no service account tokens to give`);
   }

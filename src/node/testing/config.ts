@@ -26,6 +26,8 @@ export function testConfig(changes: Partial<NodeConfig> = {}): NodeConfig {
     containerLogMaxFiles: 5,
     inheritEnv: [],
     images: [],
+    pullImages: false,
+    insecureRegistries: [],
     nodeLabels: {},
     nodeTaints: [],
     disableTaint: false,

@@ -12,6 +12,7 @@ import type {
   RuntimeContainer,
   RuntimeFeature,
 } from "../contract.ts";
+import type { ImageService } from "../images.ts";
 import type { AttachRequest, ContainerStreams, ExecRequest } from "../streams.ts";
 import { writeAttemptRecord } from "./attemptRecord.ts";
 import { readClaim, takeClaim } from "./claim.ts";
@@ -34,6 +35,8 @@ export interface ProcessRuntimeOptions {
   launcher: Launcher;
   /** @default the built shim of this architecture, else one compiled with `cc` */
   shimPath?: string;
+  /** Of a launcher that makes root filesystems real. */
+  images?: ImageService;
   log: Logger;
   clock: Clock;
   logLimits: LogLimits;
@@ -47,6 +50,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): ContainerR
 class ProcessRuntime implements ContainerRuntime {
   readonly name = "process";
   readonly version: string = findPackage().version;
+  readonly images?: ImageService;
   readonly #options: ProcessRuntimeOptions;
   readonly #monitors = new Map<string, Monitor>();
   /** Those whose end recovery has told, or the callback. */
@@ -61,6 +65,7 @@ class ProcessRuntime implements ContainerRuntime {
 
   constructor(options: ProcessRuntimeOptions) {
     this.#options = options;
+    if (options.images) this.images = options.images;
     this.#stats = new StatsReader(options.clock);
     this.#streams = new StreamKeeper(options.launcher, options.clock);
   }
