@@ -27,14 +27,14 @@ function fakeProvider(pods: Record<string, string>, list: Pod[]) {
   return { provider, evicted };
 }
 
-test("each pod gets its own grace period, but no more than is left, less a second for the news of it", async () => {
+test("each pod gets its own grace period, but no more than is left, less a fifth for the news of it", async () => {
   const phases = { quick: "Succeeded", slow: "Succeeded", plain: "Succeeded" };
   const list = [pod("quick", 2), pod("slow", 600), pod("plain")];
   const { provider, evicted } = fakeProvider(phases, list);
   const drainer = new Drainer({ provider, clock: new ManualClock() });
   await drainer.drain(cause, 15_000, new AbortController().signal);
   const grace = Object.fromEntries(Object.entries(evicted).map(([name, e]) => [name, e.gracePeriodSeconds]));
-  expect(grace).toEqual({ quick: 2, slow: 14, plain: 14 });
+  expect(grace).toEqual({ quick: 2, slow: 12, plain: 12 });
   expect(evicted.quick).toMatchObject({ reason: "Terminated", message: cause.message });
 });
 

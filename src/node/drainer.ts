@@ -58,8 +58,8 @@ export class Drainer {
   #evict(pod: Pod, { message }: DrainCause): void {
     const left = Math.max(0, this.#endsAt - this.#clock.now()) / 1000;
     const own = pod.spec?.terminationGracePeriodSeconds ?? 30;
-    // A second is kept for the SIGKILL and for the news of it.
-    const gracePeriodSeconds = Math.max(0, Math.min(own, left - 1));
+    // A part is kept for the SIGKILL and for the news of it: a fifth, and no less than a second.
+    const gracePeriodSeconds = Math.max(0, Math.min(own, left - Math.max(1, left / 5)));
     this.#provider.evict(podRef(pod).uid, { reason: podReason, message, gracePeriodSeconds });
   }
 }

@@ -26,10 +26,10 @@ const outliving = (seconds: number): Partial<Pod["spec"]> => ({
 });
 
 test("a node's time counts down, and ends in a drain that the cluster sees", async () => {
-  const { memory, code, ready } = home.node({ walltime: "6s", walltimeMargin: "2s" });
+  const { memory, code, ready } = home.node({ walltime: "11s", walltimeMargin: "7s" });
   await ready();
   const first = await home.getNode();
-  expect(first.metadata?.labels?.["jiriaf.walltime"]).toBe("6");
+  expect(first.metadata?.labels?.["jiriaf.walltime"]).toBe("11");
   await home.sleeper("polite", { script: "trap 'exit 5' TERM; while :; do sleep 0.05; done" });
   await home.sleeper("stubborn", { script: "trap '' TERM; while :; do sleep 0.05; done" });
   await home.sleeper("ended", { script: "true" });
@@ -42,11 +42,11 @@ test("a node's time counts down, and ends in a drain that the cluster sees", asy
   expect(left.spec?.unschedulable).toBe(true);
   expect(readyCondition(left)).toMatchObject({
     reason: "WalltimeExceeded",
-    message: expect.stringMatching(/^The node's walltime of 6 s ends in \d s$/),
+    message: expect.stringMatching(/^The node's walltime of 11 s ends in \d s$/),
   });
   await home.sleeper("late");
   expect(await code).toBe(0);
-  expect(memory.stderr()).toMatch(/walltime of 6 s .*: ending 3 pods/);
+  expect(memory.stderr()).toMatch(/walltime of 11 s .*: ending 3 pods/);
 
   const pod = (name: string) => home.client.get<Pod>(paths.pods("default", name));
   for (const [name, exitCode] of [
@@ -57,7 +57,7 @@ test("a node's time counts down, and ends in a drain that the cluster sees", asy
     expect(status).toMatchObject({
       phase: "Failed",
       reason: "Terminated",
-      message: expect.stringContaining("walltime of 6 s"),
+      message: expect.stringContaining("walltime of 11 s"),
     });
     expect(status?.conditions).toContainEqual(
       expect.objectContaining({ type: "DisruptionTarget", status: "True", reason: "TerminationByKubelet" }),
