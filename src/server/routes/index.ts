@@ -6,6 +6,7 @@ import { healthRoutes } from "./health.ts";
 import { metricsRoutes } from "./metrics.ts";
 import { nodeLogsRoutes } from "./nodeLogs.ts";
 import { podsRoutes } from "./pods.ts";
+import { streamingRoutes } from "./streaming.ts";
 
 /** All that a node answers. */
 export function routes(deps: RouteDeps): Route[] {
@@ -18,5 +19,6 @@ export function routes(deps: RouteDeps): Route[] {
     ...podsRoutes(deps),
     ...configzRoutes(deps),
     ...nodeLogsRoutes(deps),
+    ...streamingRoutes(deps),
   ];
 }
