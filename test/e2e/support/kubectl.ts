@@ -2,6 +2,8 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { inject } from "vitest";
 import type { TestControlPlane } from "../../integration/support/controlPlane.ts";
 
@@ -9,6 +11,13 @@ export interface KubectlResult {
   code: number;
   stdout: string;
   stderr: string;
+}
+
+export interface KubectlPipe {
+  child: ChildProcess;
+  stdout: Readable;
+  stderr: () => string;
+  exit: Promise<number | null>;
 }
 
 /** The kubectl of the control plane's version, or the one on PATH; as the administrator, with a home of its own. */
@@ -34,6 +43,36 @@ export class Kubectl {
         resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr });
       });
     });
+  }
+
+  /** The program and what it needs, for a test that starts it by another program. */
+  get program(): { file: string; env: NodeJS.ProcessEnv; cwd: string } {
+    return { file: this.#file, ...this.#options };
+  }
+
+  /** With input, and output as bytes. @param env beside what it needs */
+  pipe(
+    args: string[],
+    input: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    env: NodeJS.ProcessEnv = {},
+  ): KubectlPipe {
+    const options = { ...this.#options, env: { ...this.#options.env, ...env } };
+    const child = spawn(this.#file, args, { ...options, stdio: ["pipe", "pipe", "pipe"] });
+    this.#children.add(child);
+    // A kubectl that has ended takes no more.
+    pipeline(input, child.stdin).catch(() => {});
+    let stderr = "";
+    child.stderr.setEncoding("utf8").on("data", (chunk) => {
+      stderr += chunk;
+    });
+    const exit = new Promise<number | null>((resolve, reject) => {
+      child.on("error", reject);
+      child.on("close", (code) => {
+        this.#children.delete(child);
+        resolve(code);
+      });
+    });
+    return { child, stdout: child.stdout, stderr: () => stderr, exit };
   }
 
   /** @throws with what it said where it fails */
