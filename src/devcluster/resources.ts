@@ -138,6 +138,23 @@ export const resources: readonly ResourceType[] = [
     defaults: withServiceDefaults,
     returnsDeleted: true,
   }),
+  // Nobody binds them here: whoever makes them says by hand that they are bound.
+  resource({
+    plural: "persistentvolumeclaims",
+    kind: "PersistentVolumeClaim",
+    namespaced: true,
+    shortNames: ["pvc"],
+    subresources: ["status"],
+    returnsDeleted: true,
+  }),
+  resource({
+    plural: "persistentvolumes",
+    kind: "PersistentVolume",
+    namespaced: false,
+    shortNames: ["pv"],
+    subresources: ["status"],
+    returnsDeleted: true,
+  }),
   resource({
     plural: "events",
     kind: "Event",

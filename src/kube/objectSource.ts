@@ -1,4 +1,4 @@
-import type { PodRef, ReferencedKinds } from "./types.ts";
+import type { PersistentVolume, PersistentVolumeClaim, PodRef, ReferencedKinds } from "./types.ts";
 
 /** Which token is wanted: of a service account of the pod's namespace, good only as long as the pod exists. */
 export interface ServiceAccountTokenRequest {
@@ -20,6 +20,20 @@ export interface ServiceAccountToken {
   expiresAt: number;
   /** When to ask again, in milliseconds of this host's clock. Always to come. */
   refreshAt: number;
+}
+
+/** A claim, and the volume that it says it is bound to, where there is one. */
+export interface BoundClaim {
+  claim: PersistentVolumeClaim;
+  volume?: PersistentVolume;
+}
+
+/** Of a Service, what pods are told in variables. */
+export interface ServiceAddress {
+  name: string;
+  /** Empty or `None` where it has none. */
+  clusterIP: string;
+  ports: { name: string; protocol: string; port: number }[];
 }
 
 /**
@@ -46,4 +60,13 @@ export interface ObjectSource {
    * @throws what `get` throws: the caller tries again
    */
   serviceAccountToken?(request: ServiceAccountTokenRequest, signal: AbortSignal): Promise<ServiceAccountToken>;
+  /**
+   * Undefined where there is no such claim. Can't be watched: whoever waits for it asks again. Absent: this source has no claims.
+   * @throws what `get` throws
+   */
+  claim?(namespace: string, name: string, signal: AbortSignal): Promise<BoundClaim | undefined>;
+  /** The Services of a namespace, some seconds old perhaps; none where they can't be had. Absent: likewise. */
+  services?(namespace: string, signal: AbortSignal): Promise<ServiceAddress[]>;
+  /** URL of the API server, as it is reached from this host. Absent: there is none. */
+  readonly server?: string;
 }

@@ -40,6 +40,8 @@ export const paths = {
   secrets: namespaced("secrets"),
   events: namespaced("events"),
   services: namespaced("services"),
+  persistentVolumeClaims: namespaced("persistentvolumeclaims"),
+  persistentVolumes: (name?: string): string => namespaced("persistentvolumes")(undefined, name),
   serviceAccounts: namespaced("serviceaccounts"),
   leases: namespaced("leases", "coordination.k8s.io"),
   nodes: (name?: string, subresource?: string): string => namespaced("nodes")(undefined, name, subresource),

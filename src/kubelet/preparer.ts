@@ -11,6 +11,7 @@ import { hostletVariables } from "./env/hostletVariables.ts";
 import { environmentOf, inheritedEnv } from "./env/inherit.ts";
 import { resolveEnv } from "./env/resolveEnv.ts";
 import type { Allocatable } from "./env/resourceField.ts";
+import { apiServerService, serviceVariables } from "./env/serviceLinks.ts";
 import { imageCommand } from "./image/imageCommand.ts";
 import { resolveCommand } from "./image/resolveCommand.ts";
 import { resolveWorkingDir } from "./image/workingDir.ts";
@@ -54,9 +55,21 @@ interface PreparedVolumes extends PreparedPod {
 export function createPreparer(options: PreparerOptions): Preparer<PreparedVolumes> {
   const { config, objects, clock, hostIP, allocatable, features = () => new Set(), findUser = findHostUser } = options;
   const rights = options.rights ?? readAgentRights();
+  const node = { name: config.nodeName, labels: { "kubernetes.io/hostname": config.nodeName, ...config.nodeLabels } };
   const inherit = inheritedEnv(process.env, config.inheritEnv);
   const isSandboxed = (pod: Pod) => isolationOf(pod, config.isolation) === "sandbox";
   const addresses = { hostIPs: [hostIP], podIPs: [hostIP] };
+
+  /** The API server always, the Services of its namespace unless the pod wants none. */
+  async function links(pod: Pod, signal: AbortSignal): Promise<Record<string, string>> {
+    const wanted = pod.spec?.enableServiceLinks !== false;
+    const services = wanted ? await objects.services?.(pod.metadata?.namespace ?? "default", signal) : undefined;
+    const own = objects.server === undefined ? [] : [apiServerService(objects.server)];
+    return serviceVariables([
+      ...(services ?? []).filter(({ name }) => own.length === 0 || name !== "kubernetes"),
+      ...own,
+    ]);
+  }
 
   async function podSecurity(pod: Pod, access: PodAccess, signal: AbortSignal) {
     const securities = new Map<string, ResolvedSecurity>();
@@ -81,7 +94,7 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
       // In a sandbox only the pod's own containers come to its files, whoever they run as.
       const exactModes = isSandboxed(pod);
       const volumes = await setUpVolumes({
-        ...{ pod, podDir: dir, objects, allocatable, access, mayMount, exactModes, clock, signal },
+        ...{ pod, podDir: dir, objects, allocatable, node, access, mayMount, exactModes, clock, signal },
       });
       const dns = { servers: config.clusterDNS, domain: config.clusterDomain };
       const mayBeReal =
@@ -136,7 +149,7 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
         addresses,
         allocatable,
         inherit: ownRoot ? {} : user ? environmentOf(user, inherit, containerDir) : inherit,
-        extra: ownRoot ? {} : extra,
+        extra: { ...(await links(pod, signal)), ...(ownRoot ? {} : extra) },
         compatHome: config.compat ? homedir() : undefined,
         signal,
       });

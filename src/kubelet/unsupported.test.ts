@@ -16,7 +16,8 @@ const root: AgentRights = {
 function verdict(spec: Partial<PodSpec>, rights = user, features: ReadonlySet<RuntimeFeature> = new Set()) {
   return unsupportedFields({ spec: { containers: [{ name: "c" }], ...spec } }, { rights, features });
 }
-const container = (part: Partial<Container>, agent = user) => verdict({ containers: [{ name: "c", ...part }] }, agent);
+const container = (part: Partial<Container>, agent = user, features: RuntimeFeature[] = []) =>
+  verdict({ containers: [{ name: "c", ...part }] }, agent, new Set(features));
 const secured = (securityContext: NonNullable<Container["securityContext"]>, agent = user) =>
   container({ securityContext }, agent);
 
@@ -65,6 +66,13 @@ describe("refused is", () => {
     ],
     "an SELinux label, where the host enforces them": [secured({ seLinuxOptions: { level: "s0" } }, root), /SELinux/],
     "kernel parameters": [verdict({ securityContext: { sysctls: [{ name: "net.x", value: "1" }] } }), /sysctls net.x/],
+    "a mount that is read-only all the way down": [
+      container({ volumeMounts: [{ name: "v", mountPath: "v", readOnly: true, recursiveReadOnly: "Enabled" }] }, user, [
+        "readOnlyMounts",
+      ]),
+      /volumeMounts\[v\].recursiveReadOnly/,
+    ],
+    "devices by claim": [verdict({ resourceClaims: [{ name: "gpu" }] }), /resourceClaims gpu/],
     "block devices": [container({ volumeDevices: [{ name: "v", devicePath: "/dev/x" }] }), /volumeDevices/],
     "a user namespace": [verdict({ hostUsers: false }), /hostUsers/],
   };
@@ -129,6 +137,17 @@ test("ignored and named are fields that only take something away that this node 
     "spec.containers[c].securityContext.seccompProfile",
     "spec.containers[c].resources.limits",
   ]);
+});
+
+test("a mount that can be written though it should not be is named; one of a ConfigMap is never written", () => {
+  const volumes = [
+    { name: "config", configMap: { name: "c" } },
+    { name: "scratch", emptyDir: {} },
+  ];
+  const volumeMounts = volumes.map(({ name }) => ({ name, mountPath: name, readOnly: true }));
+  const spec = { volumes, containers: [{ name: "c", volumeMounts }] };
+  expect(verdict(spec).ignored).toEqual(["spec.containers[c].volumeMounts[scratch].readOnly"]);
+  expect(verdict(spec, user, new Set(["readOnlyMounts"])).ignored).toEqual([]);
 });
 
 test("a runtime that sees to them makes fields have their effect", () => {

@@ -1,7 +1,8 @@
 import type { Container, Pod } from "../kube/types.ts";
 import type { RuntimeFeature } from "../runtimes/contract.ts";
 import type { AgentRights } from "./security/agentRights.ts";
-import { refusedSecurity } from "./security/judge.ts";
+import { refusedProfiles, refusedSecurity } from "./security/judge.ts";
+import { isWritten } from "./volumes/kinds.ts";
 
 export interface Unsupported {
   /** Demands that can't be met without running the pod with other rights than it asked for. */
@@ -30,6 +31,9 @@ export function unsupportedFields(pod: Pod, { rights, features }: HostAbilities)
   };
 
   if (spec.hostUsers === false) refused.add("spec.hostUsers false: the node has no user namespaces for pods");
+  for (const { name } of spec.resourceClaims ?? []) {
+    refused.add(`spec.resourceClaims ${name}: the node has no devices by claim`);
+  }
   for (const { name } of spec.securityContext?.sysctls ?? []) {
     refused.add(`spec.securityContext.sysctls ${name}: pods share the host's kernel parameters`);
   }
@@ -37,6 +41,7 @@ export function unsupportedFields(pod: Pod, { rights, features }: HostAbilities)
   lacks("hostAliases", spec.hostAliases?.length, "spec.hostAliases");
   if (spec.runtimeClassName && spec.runtimeClassName !== "sandbox") ignored.push("spec.runtimeClassName");
   if (spec.dnsConfig) ignored.push("spec.dnsConfig");
+  if (spec.resources) ignored.push("spec.resources");
 
   const groups: [string, Container[] | undefined][] = [
     ["spec.initContainers", spec.initContainers],
@@ -46,9 +51,19 @@ export function unsupportedFields(pod: Pod, { rights, features }: HostAbilities)
     for (const container of containers ?? []) {
       const where = `${group}[${container.name}]`;
       if (container.volumeDevices?.length) refused.add(`${where}.volumeDevices: the node has no block volumes`);
+      for (const mount of container.volumeMounts ?? []) {
+        const place = `${where}.volumeMounts[${mount.name}]`;
+        const written = spec.volumes?.some((volume) => volume.name === mount.name && isWritten(volume));
+        if (mount.recursiveReadOnly === "Enabled") {
+          refused.add(`${place}.recursiveReadOnly Enabled: the node can't make mounts below it read-only`);
+        }
+        lacks("readOnlyMounts", mount.readOnly && !written, `${place}.readOnly`);
+        if (mount.mountPropagation && mount.mountPropagation !== "None") ignored.push(`${place}.mountPropagation`);
+      }
       if (!features.has("users")) {
         for (const sentence of refusedSecurity(pod, where, container, rights)) refused.add(sentence);
       }
+      for (const sentence of refusedProfiles(pod, where, container, rights)) refused.add(sentence);
       const security = container.securityContext;
       lacks(
         "readOnlyRootFilesystem",
@@ -56,6 +71,7 @@ export function unsupportedFields(pod: Pod, { rights, features }: HostAbilities)
         `${where}.securityContext.readOnlyRootFilesystem`,
       );
       lacks("securityProfiles", asksForProfile(pod, container), `${where}.securityContext.seccompProfile`);
+      if (container.restartPolicyRules?.length) ignored.push(`${where}.restartPolicyRules`);
       lacks("limits", container.resources?.limits, `${where}.resources.limits`);
     }
   }

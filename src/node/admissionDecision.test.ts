@@ -21,8 +21,8 @@ const pod = (spec: Partial<PodSpec>, annotations: Record<string, string> = {}): 
   spec: { tolerations, containers: [], ...spec },
 });
 const asking = (requests: Record<string, string>): Pod => pod({ containers: [{ name: "c", resources: { requests } }] });
-const port = (hostPort: number, protocol = "TCP"): Pod =>
-  pod({ containers: [{ name: "c", ports: [{ containerPort: 80, hostPort, protocol }] }] });
+const port = (hostPort: number, more: { protocol?: string; hostIP?: string } = {}): Pod =>
+  pod({ containers: [{ name: "c", ports: [{ containerPort: 80, hostPort, ...more }] }] });
 
 const state = (more: Partial<AdmissionState> = {}): AdmissionState => ({
   nodeName: "n1",
@@ -128,7 +128,7 @@ describe("taken is a pod that", () => {
     "asks for nothing": [asking({ cpu: "0" })],
     "asks for a resource that is somebody else's to give": [asking({ "example.org/license": "1" })],
     "wants another port, or the same of another protocol": [port(8081)],
-    "wants the same port of another protocol": [port(8080, "UDP")],
+    "wants the same port of another protocol": [port(8080, { protocol: "UDP" })],
     "matches the node": [pod({ nodeSelector: { zone: "a" }, ...affinity("In", ["a"]), nodeName: "n1" })],
     "does not tolerate a NoSchedule taint, which is the scheduler's affair": [pod({})],
     "comes from a file of the node, whatever its taints": [

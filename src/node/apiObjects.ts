@@ -2,14 +2,21 @@ import type { Clock } from "../clock.ts";
 import { onAbort } from "../kube/abort.ts";
 import { isNotFound } from "../kube/apiError.ts";
 import type { KubeClient } from "../kube/client.ts";
-import type { ObjectSource, ServiceAccountToken, ServiceAccountTokenRequest } from "../kube/objectSource.ts";
+import type {
+  BoundClaim,
+  ObjectSource,
+  ServiceAccountToken,
+  ServiceAccountTokenRequest,
+  ServiceAddress,
+} from "../kube/objectSource.ts";
 import { paths } from "../kube/paths.ts";
 import { followObject } from "../kube/reflector.ts";
 import type { BackoffOptions } from "../kube/retry.ts";
-import type { KubeObject, ReferencedKinds } from "../kube/types.ts";
+import type { KubeObject, PersistentVolume, PersistentVolumeClaim, ReferencedKinds } from "../kube/types.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { readError, retryForbidden } from "./forbidden.ts";
 import { LruMap } from "./lru.ts";
+import { Services } from "./services.ts";
 import { Tokens } from "./tokens.ts";
 
 export interface ApiObjectsOptions {
@@ -60,10 +67,12 @@ class ApiObjects implements Required<ObjectSource> {
   readonly #read = new LruMap<string>(rememberedVersions);
 
   readonly #tokens: Tokens;
+  readonly #services: Services;
 
   constructor(options: ApiObjectsOptions) {
     this.#options = options;
     this.#tokens = new Tokens(options);
+    this.#services = new Services(options);
   }
 
   /** @throws {HostletError} ApiFailed: the message names the object and what the API server said */
@@ -103,6 +112,38 @@ class ApiObjects implements Required<ObjectSource> {
   /** @throws {HostletError} ApiFailed: the message names the service account and what the API server said */
   serviceAccountToken(request: ServiceAccountTokenRequest, signal: AbortSignal): Promise<ServiceAccountToken> {
     return this.#tokens.get(request, signal);
+  }
+
+  get server(): string {
+    return this.#options.client.server;
+  }
+
+  /** @throws {HostletError} ApiFailed */
+  async claim(namespace: string, name: string, signal: AbortSignal): Promise<BoundClaim | undefined> {
+    const claim = await this.#getOnce<PersistentVolumeClaim>(paths.persistentVolumeClaims(namespace, name), signal);
+    const volumeName = claim?.spec?.volumeName;
+    if (!claim || !volumeName) return claim && { claim };
+    const volume = await this.#getOnce<PersistentVolume>(paths.persistentVolumes(volumeName), signal);
+    return { claim, ...(volume && { volume }) };
+  }
+
+  services(namespace: string, signal: AbortSignal): Promise<ServiceAddress[]> {
+    return this.#services.of(namespace, signal);
+  }
+
+  async #getOnce<T>(path: string, signal: AbortSignal): Promise<T | undefined> {
+    const { client } = this.#options;
+    const read = () =>
+      client.get<T>(path, { signal }).catch((error) => {
+        if (isNotFound(error)) return undefined;
+        throw error;
+      });
+    try {
+      return await retryForbidden(read, this.#options, signal);
+    } catch (cause) {
+      signal.throwIfAborted();
+      throw readError(path.split("/").slice(-2).join(" "), cause);
+    }
   }
 
   #startReading(kind: Kind, namespace: string, name: string): Reading {

@@ -1,10 +1,17 @@
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, type TestContext, test } from "vitest";
 import { paths } from "../../src/kube/paths.ts";
-import type { Container, PodSpec, Secret } from "../../src/kube/types.ts";
+import type {
+  Container,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  PodSpec,
+  Secret,
+  Service,
+} from "../../src/kube/types.ts";
 import { parseManifests } from "../../src/manifest/read.ts";
 import { TestNode } from "./support/node.ts";
 
@@ -252,12 +259,106 @@ describe("admission", () => {
     await direct("port-b", { containers: ports });
     expect((await refused("port-b"))[1]).toBe("NodePorts");
     expect((await node.running("port-a")).status?.phase).toBe("Running");
-    await node.deleteNow("port-a");
+    await node.deleteNow("port-a", 5);
     await node.gone("port-a");
     await node.deleteNow("port-b");
     await node.gone("port-b");
     await direct("port-c", { containers: ports });
     await node.running("port-c");
     await node.deleteNow("port-c");
+  });
+});
+
+describe("environment and volumes", () => {
+  test("a pod finds the Services of its namespace, unless enableServiceLinks is false, and always the API server", async () => {
+    const service: Service = { metadata: { name: "linked-svc" }, spec: { ports: [{ name: "web", port: 8080 }] } };
+    if (node.cluster.faults) service.spec!.clusterIP = "10.96.0.77";
+    const made = await node.client.create<Service>(paths.services("default"), service);
+    const address = made.spec?.clusterIP;
+    const script = "env | grep -E '^(LINKED_SVC|KUBERNETES)_SERVICE_' | sort";
+    const { hostname, port } = new URL(node.client.server);
+    const own = [`KUBERNETES_SERVICE_HOST=${hostname}`, `KUBERNETES_SERVICE_PORT=${port}`];
+    expect((await output("linked", script)).split("\n")).toEqual(
+      expect.arrayContaining([...own, `LINKED_SVC_SERVICE_HOST=${address}`, "LINKED_SVC_SERVICE_PORT_WEB=8080"]),
+    );
+    const alone = await output("unlinked", script, { enableServiceLinks: false });
+    expect(alone).not.toContain("LINKED_SVC");
+    expect(alone.split("\n")).toEqual(expect.arrayContaining(own));
+    await node.client.delete(paths.services("default", "linked-svc"));
+  });
+
+  test("persistentVolumeClaim: a claim that is bound to a directory of this host is mounted, and waited for until it is", async () => {
+    const data = join(node.dir, "pv-data");
+    mkdirSync(data);
+    writeFileSync(join(data, "word"), "persistent");
+    const capacity = { storage: "1Gi" };
+    const common = { accessModes: ["ReadWriteOnce"], storageClassName: "" };
+    const volumes = [{ name: "data", persistentVolumeClaim: { claimName: "claimed" } }];
+    const containers = main({ volumeMounts: [{ name: "data", mountPath: "data" }] });
+    await node.run("claims", "cat data/word; echo more > data/more", {
+      volumes,
+      containers,
+      nodeName: node.config.nodeName,
+    });
+    expect((await node.event("claims", "FailedMount")).message).toContain('persistentvolumeclaim "claimed" not found');
+    const pv = await node.client.create<PersistentVolume>(paths.persistentVolumes(), {
+      metadata: { name: "hostlet-test-pv" },
+      spec: { ...common, capacity, hostPath: { path: data }, persistentVolumeReclaimPolicy: "Retain" },
+    });
+    await node.client.create<PersistentVolumeClaim>(paths.persistentVolumeClaims("default"), {
+      metadata: { name: "claimed" },
+      spec: { ...common, resources: { requests: capacity }, volumeName: "hostlet-test-pv" },
+    });
+    // A real cluster has a controller for that.
+    if (node.cluster.faults) {
+      await node.client.patch(
+        paths.persistentVolumeClaims("default", "claimed", "status"),
+        {
+          status: { phase: "Bound" },
+        },
+        "merge",
+      );
+    }
+    expect((await node.ended("claims")).status?.phase).toBe("Succeeded");
+    expect(await node.logs("claims")).toBe("persistent");
+    expect(readFileSync(join(data, "more"), "utf8")).toBe("more\n");
+    await node.deleteNow("claims");
+    await node.client.delete(paths.persistentVolumeClaims("default", "claimed"));
+    await node.client.delete(paths.persistentVolumes(pv.metadata!.name!));
+  });
+
+  test("a readOnly mount that nothing enforces is said to have no effect", async () => {
+    const spec: Partial<PodSpec> = {
+      volumes: [{ name: "scratch", emptyDir: {} }],
+      containers: main({
+        volumeMounts: [{ name: "scratch", mountPath: "scratch", readOnly: true, mountPropagation: "HostToContainer" }],
+      }),
+    };
+    await output("read-only", "true", spec);
+    const { message } = await node.event("read-only", "FieldsIgnored");
+    expect(message).toContain("volumeMounts[scratch].readOnly");
+    expect(message).toContain("volumeMounts[scratch].mountPropagation");
+  });
+
+  test("ephemeral and CSI volumes, and recursiveReadOnly Enabled, are refused with the reason", async () => {
+    const accessModes = ["ReadWriteOnce"];
+    const requests = { storage: "1Gi" };
+    const ephemeral = { volumeClaimTemplate: { spec: { accessModes, resources: { requests } } } };
+    await node.run("ephemeral", "true", {
+      volumes: [{ name: "v", ephemeral }],
+      containers: main({ volumeMounts: [{ name: "v", mountPath: "v" }] }),
+      nodeName: node.config.nodeName,
+    });
+    expect((await node.ended("ephemeral")).status).toMatchObject({
+      phase: "Failed",
+      reason: "FailedMount",
+      message: expect.stringContaining("type ephemeral"),
+    });
+    await node.run("csi", "true", {
+      volumes: [{ name: "v", csi: { driver: "example.org" } }],
+      containers: main({ volumeMounts: [{ name: "v", mountPath: "v" }] }),
+      nodeName: node.config.nodeName,
+    });
+    expect((await node.ended("csi")).status?.message).toContain("type csi");
   });
 });

@@ -7,8 +7,7 @@ export function refusedSecurity(pod: Pod, where: string, container: Container, r
   const refused: string[] = [];
   const own: SecurityContext = container.securityContext ?? {};
   const demand = securityDemand(pod, container);
-  const place = (field: keyof SecurityContext) =>
-    own[field] === undefined ? `spec.securityContext.${field}` : `${where}.securityContext.${field}`;
+  const place = placeOf(where, own);
   const mayUsers = rights.capabilities.has("SETUID") && rights.capabilities.has("SETGID");
   const { uid, gid } = demand;
 
@@ -34,7 +33,12 @@ export function refusedSecurity(pod: Pod, where: string, container: Container, r
     if (name === "ALL" || isCapability(name)) continue;
     refused.push(`${where}.securityContext.capabilities.drop ${name}: there is no such capability`);
   }
-  return [...refused, ...refusedProfiles(pod, own, place, rights)];
+  return refused;
+}
+
+/** Where a field stands that counts for a container: in its own securityContext, or else in its pod's. */
+function placeOf(where: string, own: SecurityContext): (field: keyof SecurityContext) => string {
+  return (field) => (own[field] === undefined ? `spec.securityContext.${field}` : `${where}.securityContext.${field}`);
 }
 
 function refusedGroups(demand: ReturnType<typeof securityDemand>, rights: AgentRights): string[] {
@@ -57,13 +61,10 @@ function refusedGroups(demand: ReturnType<typeof securityDemand>, rights: AgentR
  * A named profile is a demand for that very filter. `RuntimeDefault` is whatever the runtime has, which is none here; that
  * is said in an Event (`unsupportedFields`).
  */
-function refusedProfiles(
-  pod: Pod,
-  own: SecurityContext,
-  place: (field: keyof SecurityContext) => string,
-  rights: AgentRights,
-): string[] {
+export function refusedProfiles(pod: Pod, where: string, container: Container, rights: AgentRights): string[] {
   const refused: string[] = [];
+  const own: SecurityContext = container.securityContext ?? {};
+  const place = placeOf(where, own);
   const ofPod = pod.spec?.securityContext ?? {};
   const seccomp = own.seccompProfile ?? ofPod.seccompProfile;
   if (seccomp?.type === "Localhost") {

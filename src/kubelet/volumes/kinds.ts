@@ -2,10 +2,17 @@ import { HostletError } from "../../errors.ts";
 import type { Pod, Volume } from "../../kube/types.ts";
 import { type ObjectReference, referenceList } from "../env/references.ts";
 
-export type VolumeKind = "configMap" | "secret" | "projected" | "downwardAPI" | "emptyDir" | "hostPath";
+export type VolumeKind =
+  | "configMap"
+  | "secret"
+  | "projected"
+  | "downwardAPI"
+  | "emptyDir"
+  | "hostPath"
+  | "persistentVolumeClaim";
 
 /** Where the volumes of a kind stand in the pod's directory. */
-export const kindDirs: Record<Exclude<VolumeKind, "hostPath">, string> = {
+export const kindDirs: Record<Exclude<VolumeKind, "hostPath" | "persistentVolumeClaim">, string> = {
   configMap: "configmaps",
   secret: "secrets",
   projected: "projected",
@@ -13,7 +20,10 @@ export const kindDirs: Record<Exclude<VolumeKind, "hostPath">, string> = {
   emptyDir: "emptydirs",
 };
 
-const kinds: readonly VolumeKind[] = ["configMap", "secret", "projected", "downwardAPI", "emptyDir", "hostPath"];
+const kinds: readonly VolumeKind[] = [
+  ...(["configMap", "secret", "projected", "downwardAPI", "emptyDir"] as const),
+  ...(["hostPath", "persistentVolumeClaim"] as const),
+];
 
 /**
  * What kind of volume it is. One that names none is an emptyDir, as the API server has it.

@@ -179,7 +179,7 @@ describe("what keeps a pod waiting, and is tried again", () => {
 describe("what only another pod would mend", () => {
   it.each<[string, Volume]>([
     [
-      'volume "v" is of type nfs, which this node does not offer; it has configMap, secret, projected, downwardAPI, emptyDir, hostPath',
+      'volume "v" is of type nfs, which this node does not offer; it has configMap, secret, projected, downwardAPI, emptyDir, hostPath, persistentVolumeClaim',
       { name: "v", nfs: { server: "s", path: "/" } },
     ],
     [

@@ -9,6 +9,7 @@ import type { ObjectReference } from "../env/references.ts";
 import type { Allocatable } from "../env/resourceField.ts";
 import type { PodAccess } from "../security/podAccess.ts";
 import { type VolumeOwnership, writeVolume } from "./atomicWriter.ts";
+import { type NodeIdentity, prepareClaim } from "./claim.ts";
 import { allOrThrow, collectPayload, holdsToken, lacksToken } from "./collect.ts";
 import { prepareHostPath } from "./hostPath.ts";
 import { isWritten, kindDirs, references, volumeKind } from "./kinds.ts";
@@ -23,6 +24,8 @@ export interface VolumeOptions {
   objects: ObjectSource;
   /** Of the node, for resourceFieldRef in containers without limits. */
   allocatable: Allocatable;
+  /** For the affinity of persistent volumes. */
+  node?: NodeIdentity;
   /** Which groups may read; undefined: the pod's containers run as the agent's user. */
   access?: PodAccess;
   /** See `ProjectionOptions`. @default false */
@@ -97,6 +100,9 @@ export async function setUpVolumes(options: VolumeOptions): Promise<PodVolumes> 
   return new WrittenVolumes(options, sources, warnings, renewals);
 }
 
+/** A volume that is bound to one node matches none whose name is not known. */
+const nowhere: NodeIdentity = { name: "", labels: {} };
+
 /** When the tokens of a volume have to be renewed, by its name. */
 type Renewals = Map<string, number>;
 
@@ -163,6 +169,7 @@ class WrittenVolumes implements PodVolumes {
 async function setUpVolume(volume: Volume, options: VolumeOptions, renewals: Renewals): Promise<PreparedVolume> {
   const kind = volumeKind(volume);
   if (kind === "hostPath") return { path: await prepareHostPath(volume.hostPath!), kind, readOnly: false };
+  if (kind === "persistentVolumeClaim") return { ...(await prepareClaim(volume, { node: nowhere, ...options })), kind };
   if (kind === "emptyDir") {
     const path = join(options.podDir, kindDirs.emptyDir, volume.name);
     mkdirSync(path, { recursive: true });

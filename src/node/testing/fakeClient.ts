@@ -39,8 +39,8 @@ export class FakeClient implements KubeClient {
   get<T>(path: string, options?: RequestOptions): Promise<T> {
     return this.request("GET", path, options);
   }
-  list(): never {
-    throw new Error("not asked for");
+  list<T>(path: string, options?: RequestOptions): Promise<T> {
+    return this.request("GET", path, options);
   }
   create<T>(path: string, body: T, options?: RequestOptions): Promise<T> {
     return this.request("POST", path, { ...options, body });

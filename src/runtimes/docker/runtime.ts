@@ -10,6 +10,7 @@ import type {
   ContainerSpec,
   ContainerStats,
   RuntimeContainer,
+  RuntimeFeature,
 } from "../contract.ts";
 import { explainTooMuch, explainTotal, explainUnpassable } from "../process/environment.ts";
 import type { AttachRequest, ContainerStreams, ExecRequest } from "../streams.ts";
@@ -36,6 +37,15 @@ export interface DockerRuntimeOptions {
   logLimits: { maxBytes: number; maxFiles: number };
 }
 
+const features: ReadonlySet<RuntimeFeature> = new Set([
+  "users",
+  "securityProfiles",
+  "readOnlyRootFilesystem",
+  "readOnlyMounts",
+  "limits",
+  "processNamespace",
+]);
+
 /** Runs containers by Docker or Podman, over the Engine API. They are the engine's: nothing of them is kept here. */
 export function createDockerRuntime(options: DockerRuntimeOptions): ContainerRuntime {
   return new DockerRuntime(options);
@@ -56,6 +66,10 @@ class DockerRuntime implements ContainerRuntime {
     this.#options = options;
     this.#client = new EngineClient(options.socket);
     this.images = new EngineImages(this.#client, () => options.clock.now());
+  }
+
+  features(): ReadonlySet<RuntimeFeature> {
+    return features;
   }
 
   async recover(callbacks: ContainerRuntimeCallbacks): Promise<RuntimeContainer[]> {
