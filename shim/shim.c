@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,7 +57,7 @@ enum {
 };
 
 static struct {
-    const char *dir, *exits, *id, *news, *cwd, *pgid_file, *log_dir;
+    const char *dir, *exits, *id, *news, *cwd, *env_file, *pgid_file, *log_dir;
     int64_t log_max_bytes, log_max_files;
     bool with_stdin, tty, with_owner;
     uid_t uid;
@@ -1610,7 +1611,7 @@ static void parse_options(int argc, char **argv)
         {"log-dir", required_argument, NULL, 'l'},       {"log-max-bytes", required_argument, NULL, 'b'},
         {"log-max-files", required_argument, NULL, 'f'}, {"stdin", no_argument, NULL, 's'},
         {"tty", no_argument, NULL, 't'},                 {"owner", required_argument, NULL, 'o'},
-        {0},
+        {"env-file", required_argument, NULL, 'v'},      {0},
     };
     for (int o; (o = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
         char *colon;
@@ -1620,6 +1621,7 @@ static void parse_options(int argc, char **argv)
         case 'i': opt.id = optarg; break;
         case 'n': opt.news = optarg; break;
         case 'c': opt.cwd = optarg; break;
+        case 'v': opt.env_file = optarg; break;
         case 'p': opt.pgid_file = optarg; break;
         case 'l': opt.log_dir = optarg; break;
         case 'b': opt.log_max_bytes = parse_number(optarg, 0); break;
@@ -1736,6 +1738,47 @@ static int exec_command(int argc, char **argv)
     return 0;
 }
 
+/* Tells a service manager that asked to be told (systemd's Type=notify) that the start is decided and the socket is there. */
+static void notify_manager(const char *to)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = strlen(to);
+    if (length >= sizeof address.sun_path)
+        return;
+    memcpy(address.sun_path, to, length);
+    if (*to == '@')
+        address.sun_path[0] = 0; /* an abstract name */
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&address,
+           offsetof(struct sockaddr_un, sun_path) + length);
+    close(fd);
+}
+
+/* The whole environment is what the file has, `NAME=value` each with a NUL behind it; the file goes as soon as it is read. */
+static void take_environment(void)
+{
+    struct stat st;
+    int fd = open(opt.env_file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        die(1, opt.env_file, errno);
+    char *bytes = malloc(st.st_size + 1), *end = bytes;
+    for (ssize_t n; bytes && end < bytes + st.st_size; end += n)
+        if ((n = read(fd, end, bytes + st.st_size - end)) <= 0)
+            break;
+    close(fd);
+    size_t count = 0;
+    for (char *at = bytes; bytes && at < end; at++)
+        count += !*at;
+    environ = calloc(count + 1, sizeof *environ);
+    if (!bytes || !environ)
+        die(1, "memory", errno);
+    for (char **to = environ; count--; bytes += strlen(bytes) + 1)
+        *to++ = bytes;
+    unlink(opt.env_file);
+}
+
 static int run(int argc, char **argv)
 {
     bool control;
@@ -1746,6 +1789,9 @@ static int run(int argc, char **argv)
     batch = map_buffer(BATCH_BYTES);
     if (chdir(opt.dir) < 0)
         die(1, opt.dir, errno);
+    const char *manager = opt.env_file ? getenv("NOTIFY_SOCKET") : NULL;
+    if (opt.env_file)
+        take_environment();
     if (control)
         conn_add(CONTROL_FD, opt.news, false);
     int err = claim();
@@ -1757,6 +1803,8 @@ static int run(int argc, char **argv)
     if (err)
         die(1, "claim", err);
     start_payload();
+    if (manager)
+        notify_manager(manager);
     if (!payload.pid) {
         set_ended();
         close_fd(&streams[1].fd);

@@ -13,6 +13,24 @@ async function inBatches<T>(items: T[], run: (item: T) => Promise<void>): Promis
   for (let i = 0; i < items.length; i += 16) await Promise.all(items.slice(i, i + 16).map(run));
 }
 
+describe("an environment from a file", () => {
+  test("is all of it, to the byte, and the file is gone", async () => {
+    const root = temporaryRoot();
+    const file = join(root, "D", "env");
+    const content = "A=1\nx\0.-=$(id) %n\\\0EMPTY=\0";
+    writeFileSync(file, content);
+    const shim = new Shim(["/usr/bin/env", "-0"], { root, options: ["--env-file", "env"], env: { LOST: "x" } });
+    expect(await shim.exited()).toBe("exited 0");
+    expect(shim.logged("stdout")).toBe(content);
+    expect(existsSync(file)).toBe(false);
+  });
+
+  test("that is missing starts nothing", async () => {
+    const shim = new Shim(["/bin/true"], { options: ["--env-file", "env"] });
+    expect(await shim.gone).toBe(1);
+  });
+});
+
 describe("how a payload ended", () => {
   test("every exit code is written down as it is", async () => {
     await inBatches([...Array(256).keys()], async (code) => {

@@ -157,7 +157,11 @@ function clusterNodeOptions(command: Command): Command {
       "--isolation <kind>",
       "none: containers see the host; sandbox: a root, mounts and processes of their own; default: none",
     )
-    .option("--runtime <runtime>", "what runs the containers of provider local: process, docker; default: process")
+    .option(
+      "--runtime <runtime>",
+      "what runs the containers of provider local: process, systemd, docker; default: process",
+    )
+    .option("--systemd-manager <manager>", "whose units: system or user; default: system for root")
     .option("--docker-host <address>", "socket of Docker or Podman, unix:///path; default: DOCKER_HOST, or a usual one")
     .option("--startup-timeout <duration>", "give up when the cluster can't be reached; default: wait for ever")
     .option("--compat", "the habits of virtual-kubelet-cmd: ~ and $HOME in env, one-line commands by bash -c")

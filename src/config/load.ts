@@ -63,6 +63,7 @@ function defaults(home: string): NodeConfig {
     provider: "local",
     runtime: "process",
     isolation: "none",
+    systemdManager: undefined,
     dockerHost: undefined,
     interlinkUrl: undefined,
     interlinkTokenFile: undefined,

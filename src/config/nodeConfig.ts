@@ -18,10 +18,16 @@ export interface NodeConfig {
    */
   provider: "local" | "interlink" | "dummy" | "slurm";
   /**
-   * What runs the containers of the provider `local`. `process`: plain processes. `docker`: Docker, or Podman by the same API.
+   * What runs the containers of the provider `local`. `process`: plain processes. `systemd`: units of systemd.
+   * `docker`: Docker, or Podman by the same API.
    * @default process
    */
-  runtime: "process" | "docker";
+  runtime: "process" | "systemd" | "docker";
+  /**
+   * Whose units they are, for the runtime `systemd`: `system` or `user`.
+   * @default system for root, user for everybody else
+   */
+  systemdManager: "system" | "user" | undefined;
   /**
    * Socket of the container engine, `unix:///path`, for the runtime `docker`.
    * @default that of DOCKER_HOST, else the first of Docker's and Podman's usual ones that is there

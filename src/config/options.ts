@@ -8,7 +8,7 @@ const labelKey = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]
 const labelValue = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
 
 const logLevels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
-const runtimes = ["process", "docker"] as const;
+const runtimes = ["process", "systemd", "docker"] as const;
 const providers = ["local", "interlink", "dummy", "slurm"] as const;
 const bytesFound = v.number("bytes such as 10Mi");
 const durationFound = v.pipe(v.number("a duration such as 1m or 30s"), v.minValue(1000, "at least 1s"));
@@ -92,6 +92,7 @@ export const options: { [K in keyof NodeConfig]: Option } = {
   provider: { schema: v.picklist(providers, `one of ${providers.join(", ")}`), text: plain },
   runtime: { schema: v.picklist(runtimes, `one of ${runtimes.join(", ")}`), text: plain },
   isolation: { schema: v.picklist(["none", "sandbox"], "none or sandbox"), text: plain },
+  systemdManager: { schema: v.picklist(["system", "user"], "system or user"), text: plain },
   dockerHost: {
     schema: v.pipe(v.string(), v.regex(/^(unix:\/\/)?\/./, "unix:///path/of/a/socket")),
     text: plain,

@@ -14,6 +14,7 @@ import type { ContainerRuntime, RuntimeFeature } from "../runtimes/contract.ts";
 import { createDockerRuntime } from "../runtimes/docker/runtime.ts";
 import { findEngineSocket } from "../runtimes/docker/socket.ts";
 import { metered } from "../runtimes/metered.ts";
+import { createSystemdRuntime } from "../runtimes/systemd/runtime.ts";
 import { agentID } from "./leaseGuard.ts";
 import { processRuntime } from "./processRuntime.ts";
 
@@ -79,7 +80,14 @@ function createRuntime(config: NodeConfig, context: ProviderContext): ContainerR
       const socket = findEngineSocket(config.dockerHost, process.env);
       return createDockerRuntime({ socket, node: agentID(config.stateDir), clock, log, logLimits });
     }
+    case "systemd":
+      return createSystemdRuntime({ scope: systemdScope(config), stateDir: config.stateDir, clock, log, logLimits });
     case "process":
       return processRuntime(config, context);
   }
+}
+
+/** Root's units are the system's, everybody else's their own manager's. */
+function systemdScope({ systemdManager }: NodeConfig): "system" | "user" {
+  return systemdManager ?? (process.getuid?.() === 0 ? "system" : "user");
 }

@@ -9,6 +9,7 @@ export function testConfig(changes: Partial<NodeConfig> = {}): NodeConfig {
     isolation: "none",
     clusterDNS: [],
     clusterDomain: "cluster.local",
+    systemdManager: undefined,
     dockerHost: undefined,
     nodeName: "n1",
     interlinkUrl: undefined,

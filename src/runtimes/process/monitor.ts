@@ -13,6 +13,8 @@ import { killTree, type YieldingQueue } from "./spawn.ts";
 import type { SpawnListener } from "./spawner.ts";
 
 export interface MonitorContext {
+  /** The runtime's name, for container ids. */
+  runtime: string;
   shim: string;
   clock: Clock;
   log: Logger;
@@ -70,7 +72,7 @@ export class Monitor implements SpawnListener {
     return {
       id: this.paths.id,
       restartCount: this.#restartCount,
-      containerID: `process://${this.paths.name}`,
+      containerID: `${this.#context.runtime}://${this.paths.name}`,
       ...(this.#startedAt === undefined ? {} : { startedAt: this.#startedAt }),
       ...(this.#exit === undefined ? {} : { exit: this.#exit }),
     };

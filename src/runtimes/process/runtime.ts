@@ -16,7 +16,7 @@ import type { ImageService } from "../images.ts";
 import type { AttachRequest, ContainerStreams, ExecRequest } from "../streams.ts";
 import { writeAttemptRecord } from "./attemptRecord.ts";
 import { readClaim, takeClaim } from "./claim.ts";
-import { explainTotal, explainUnpassable } from "./environment.ts";
+import { explainTooMuch, explainTotal, explainUnpassable } from "./environment.ts";
 import { cannotRun } from "./exits.ts";
 import type { CannotRun, Executable, Launcher } from "./launchers/contract.ts";
 import { type AttemptPaths, attemptPaths, exitsDir, makeAttemptDir, removeAttempt, writeExitFile } from "./layout.ts";
@@ -26,6 +26,7 @@ import { settleAttempts } from "./recover.ts";
 import { findPackage, findShim, verifyShim } from "./shim.ts";
 import { attemptMark, type LogLimits, shimArguments, YieldingQueue } from "./spawn.ts";
 import { Spawner } from "./spawner.ts";
+import type { ShimStarter } from "./starter.ts";
 import { StatsReader } from "./stats/reader.ts";
 import { StreamKeeper } from "./streamKeeper.ts";
 
@@ -40,6 +41,11 @@ export interface ProcessRuntimeOptions {
   log: Logger;
   clock: Clock;
   logLimits: LogLimits;
+  /** The runtime's name and version. @default process, of this hostlet */
+  name?: string;
+  version?: string;
+  /** @param shim the shim's path, once recovery has begun. @default a process of the agent's own */
+  starter?(shim: () => string): ShimStarter;
 }
 
 /** Runs containers as plain processes of this host, each under a shim of its own which outlives the agent. */
@@ -48,15 +54,15 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): ContainerR
 }
 
 class ProcessRuntime implements ContainerRuntime {
-  readonly name = "process";
-  readonly version: string = findPackage().version;
+  readonly name: string;
+  readonly version: string;
   readonly images?: ImageService;
   readonly #options: ProcessRuntimeOptions;
   readonly #monitors = new Map<string, Monitor>();
   /** Those whose end recovery has told, or the callback. */
   readonly #told = new Set<Monitor>();
   readonly #queue = new YieldingQueue();
-  readonly #spawner = new Spawner(() => this.#shim);
+  readonly #starter: ShimStarter;
   readonly #stopping = new AbortController();
   readonly #stats: StatsReader;
   readonly #streams: StreamKeeper;
@@ -66,6 +72,10 @@ class ProcessRuntime implements ContainerRuntime {
   constructor(options: ProcessRuntimeOptions) {
     this.#options = options;
     if (options.images) this.images = options.images;
+    this.name = options.name ?? "process";
+    this.version = options.version ?? findPackage().version;
+    const shim = () => this.#shim;
+    this.#starter = options.starter?.(shim) ?? new Spawner(shim);
     this.#stats = new StatsReader(options.clock);
     this.#streams = new StreamKeeper(options.launcher, options.clock);
   }
@@ -80,6 +90,7 @@ class ProcessRuntime implements ContainerRuntime {
     if (shimPath) await verifyShim(shimPath);
     this.#shim = shimPath ?? (await findShim(stateDir));
     await this.#options.launcher.open?.();
+    await this.#starter.open?.();
     for (const { paths, restartCount, exit } of settleAttempts(stateDir, log, clock)) {
       const monitor = new Monitor(this.#context(), paths, restartCount);
       this.#monitors.set(paths.name, monitor);
@@ -137,7 +148,7 @@ class ProcessRuntime implements ContainerRuntime {
     const executable = launcher.resolve(spec);
     if ("exitCode" in executable) return executable;
     const wrapped = launcher.wrap(spec, executable);
-    const unpassable = explainUnpassable(wrapped.argv, spec.env);
+    const unpassable = explainUnpassable(wrapped.argv, spec.env) ?? explainTooMuch(wrapped.argv, spec.env);
     return unpassable ? { exitCode: 128, message: unpassable } : wrapped;
   }
 
@@ -147,7 +158,7 @@ class ProcessRuntime implements ContainerRuntime {
     const args = shimArguments(spec, executable, monitor.paths, stateDir, logLimits);
     try {
       monitor.expect();
-      this.#spawner.spawn(args, { ...spec.env, HOSTLET_ATTEMPT: attemptMark(spec.id) }, monitor);
+      this.#starter.spawn(args, { ...spec.env, HOSTLET_ATTEMPT: attemptMark(spec.id) }, monitor, spec);
       await monitor.ready;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "E2BIG") throw error;
@@ -181,6 +192,7 @@ class ProcessRuntime implements ContainerRuntime {
     if (monitor) this.#told.delete(monitor);
     this.#monitors.delete(paths.name);
     await this.#options.launcher.forget?.(id);
+    await this.#starter.forget?.(id);
     removeAttempt(paths);
   }
 
@@ -213,7 +225,7 @@ class ProcessRuntime implements ContainerRuntime {
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#streams.stop();
-    this.#spawner.stop();
+    this.#starter.stop();
     for (const monitor of this.#monitors.values()) monitor.close();
     this.#monitors.clear();
   }
@@ -228,7 +240,11 @@ class ProcessRuntime implements ContainerRuntime {
       clock: this.#options.clock,
       log: this.#options.log,
       queue: this.#queue,
-      explain: (id, exit) => this.#options.launcher.ended?.(id, exit) ?? exit,
+      runtime: this.name,
+      explain: (id, exit) => {
+        const known = this.#options.launcher.ended?.(id, exit) ?? exit;
+        return this.#starter.ended?.(id, known) ?? known;
+      },
       ended: (monitor) => this.#tell(monitor),
     };
   }
