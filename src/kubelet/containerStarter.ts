@@ -75,7 +75,15 @@ export class ContainerStarter {
         ...(prepared.resources && { resources: prepared.resources }),
       });
       view.attempts.push(container);
-      for (const ofTheLast of ["problem", "postStart", "startup", "readiness", "failed", "stop"] as const) {
+      for (const ofTheLast of [
+        "problem",
+        "endSeenAt",
+        "postStart",
+        "startup",
+        "readiness",
+        "failed",
+        "stop",
+      ] as const) {
         delete view[ofTheLast];
       }
       if (action.backoff) view.backoff = action.backoff;

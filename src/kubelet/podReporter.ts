@@ -68,6 +68,8 @@ export class PodReporter {
     if (text !== this.#text) this.#status = status;
     this.#text = text;
     if (text === this.#reported || this.#silent) return undefined;
+    // Of a clock that was set back the time would not come for long.
+    this.#holdUntil = Math.min(this.#holdUntil, view.now + settleMs);
     if (this.#isPassing(view)) return this.#holdUntil;
     this.#reported = text;
     this.#conditions = status.conditions ?? [];

@@ -36,6 +36,11 @@ export class PodSetup {
     this.#options = options;
   }
 
+  /** The clock was set back. */
+  setBack(ms: number): void {
+    this.retryAt -= ms;
+  }
+
   get ready(): boolean {
     return this.#state === "done";
   }

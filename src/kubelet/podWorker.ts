@@ -2,6 +2,7 @@ import { HostletError } from "../errors.ts";
 import { type Pod, type PodRef, type PodStatus, podRef } from "../kube/types.ts";
 import type { RuntimeContainer } from "../runtimes/contract.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { endingAfterSetBack, StepClock, setBackContainer } from "./clockSetBack.ts";
 import { ContainerStarter } from "./containerStarter.ts";
 import { computePodActions, type PodActions, type StartAction } from "./decide/actions.ts";
 import { creationRetryMs, recoveredBackoff } from "./decide/backoff.ts";
@@ -51,6 +52,7 @@ export class PodWorker {
   readonly #deps: KubeletDeps;
   readonly #log: Logger;
   readonly #startedAt: number;
+  #activeSince: number;
   readonly #paths: PodPaths;
   readonly #containers: ContainerView[];
   readonly #abort = new AbortController();
@@ -85,12 +87,15 @@ export class PodWorker {
   #removals = 0;
 
   /** @param gone called once, when nothing of the pod is left */
-  constructor(deps: KubeletDeps, start: PodStart, gone: () => void) {
+  constructor(node: KubeletDeps, start: PodStart, gone: () => void) {
+    const clock = new StepClock(node.clock, (ms) => this.#clockSetBack(ms));
+    const deps = { ...node, clock };
     this.#deps = deps;
     this.#pod = slimPod(start.pod);
     this.ref = podRef(start.pod);
     this.#log = deps.log.child({ pod: `${this.ref.namespace}/${this.ref.name}`, uid: this.ref.uid });
     this.#startedAt = start.startedAt;
+    this.#activeSince = start.startedAt;
     this.#recorded = start.recorded;
     this.#gone = gone;
     this.#paths = deps.files.paths(start.pod);
@@ -128,7 +133,7 @@ export class PodWorker {
       signal: this.#preparing.signal,
       objectChanged: () => this.#objectChanged(),
     });
-    const { runtime, clock } = deps;
+    const { runtime } = deps;
     const events = this.#events;
     this.#starter = new ContainerStarter({
       deps,
@@ -224,6 +229,7 @@ export class PodWorker {
     const told = await withTerminationMessage(ended, view.spec, this.#paths, this.#deps, this.#abort.signal);
     const index = view.attempts.findIndex((a) => a.id.attempt === ended.id.attempt);
     if (index >= 0) view.attempts[index] = told;
+    if (told.exit && index === view.attempts.length - 1) view.endSeenAt = this.#deps.clock.now();
   }
 
   /** @throws {HostletError} NotFound, in the kubelet's words */
@@ -234,6 +240,13 @@ export class PodWorker {
   /** Whether a container of this name holds its standard input open. */
   takesStdin(name: string): boolean {
     return this.#containers.some((c) => c.spec.name === name && c.spec.stdin === true);
+  }
+
+  #clockSetBack(ms: number): void {
+    this.#activeSince -= ms;
+    if (this.#ending) this.#ending = endingAfterSetBack(this.#ending, ms);
+    for (const container of this.#containers) setBackContainer(container, ms);
+    this.#setup.setBack(ms);
   }
 
   /** Lets go of timers and watches; the pod runs on. */
@@ -265,6 +278,7 @@ export class PodWorker {
       pod: this.#pod,
       now: this.#deps.clock.now(),
       startedAt: this.#startedAt,
+      activeSince: this.#activeSince,
       ready: this.#setup.ready,
       containers: this.#containers,
       ...(this.#setup.problem && { setupProblem: this.#setup.problem }),

@@ -35,6 +35,12 @@ export class ManualClock implements Clock {
     return () => this.#timers.delete(timer);
   }
 
+  /** Is set back by `ms`; timers come when they would have come. */
+  setBack(ms: number): void {
+    this.#now -= ms;
+    for (const timer of [...this.#timers]) timer.at -= ms;
+  }
+
   /** Moves on by `ms` and fires what falls due meanwhile, each at its own time. */
   advance(ms: number): void {
     const end = this.#now + ms;

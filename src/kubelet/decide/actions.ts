@@ -88,7 +88,7 @@ export function computePodActions(view: PodView): PodActions {
 
   const deadline = view.pod.spec?.activeDeadlineSeconds;
   if (deadline !== undefined) {
-    const at = view.startedAt + deadline * 1000;
+    const at = (view.activeSince ?? view.startedAt) + deadline * 1000;
     if (view.now >= at) {
       actions.end = {
         ...finished,
@@ -135,9 +135,10 @@ function startIfDue(view: PodView, container: ContainerView, actions: PodActions
     actions.start.push({ container: name, attempt: number, restartCount: 0 });
     return;
   }
-  const { startAt, next } = nextRestart(container.backoff, attempt.exit.finishedAt);
+  const endedAt = Math.min(attempt.exit.finishedAt, container.endSeenAt ?? attempt.exit.finishedAt);
+  const { startAt, next } = nextRestart(container.backoff, endedAt);
   if (view.now < startAt) {
-    actions.backingOff.push({ container: name, until: startAt, delayMs: startAt - attempt.exit.finishedAt });
+    actions.backingOff.push({ container: name, until: startAt, delayMs: startAt - endedAt });
     wake(startAt);
     return;
   }

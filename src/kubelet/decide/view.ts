@@ -36,6 +36,8 @@ export interface ContainerView {
   starting: boolean;
   /** The highest attempt that the runtime was asked for: a number is never used twice, also where a start failed. */
   asked?: number;
+  /** When the latest attempt's end was learnt: a clock that was set back since has not seen the time of its end yet. */
+  endSeenAt?: number;
   problem?: ContainerProblem;
   backoff?: Backoff;
   /** postStart of the latest attempt: it counts as started only when that is over. */
@@ -82,6 +84,8 @@ export interface PodView {
   now: number;
   /** `status.startTime`: when this node took the pod in charge. */
   startedAt: number;
+  /** What activeDeadlineSeconds are counted from. @default startedAt */
+  activeSince?: number;
   /** Volumes are laid. */
   ready: boolean;
   /** Why they are not, for the containers' waiting state. */

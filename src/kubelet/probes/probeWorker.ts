@@ -37,7 +37,8 @@ export class ProbeWorker {
   constructor(options: ProbeWorkerOptions) {
     this.#options = options;
     const { firstAt, clock } = options;
-    this.#askAt(firstAt <= clock.now() ? firstAt : Math.ceil(firstAt / slotMs) * slotMs);
+    const now = clock.now();
+    this.#askAt(firstAt <= now ? now : Math.ceil(firstAt / slotMs) * slotMs);
   }
 
   stop(): void {
@@ -71,7 +72,9 @@ export class ProbeWorker {
     // once, and none is made up for.
     const period = (probe.periodSeconds ?? 10) * 1000;
     const next = Math.ceil(due / slotMs) * slotMs + period;
-    this.#askAt(Math.max(next, clock.now() - (clock.now() % slotMs)));
+    const slot = clock.now() - (clock.now() % slotMs);
+    // Not later than a period from now: the clock may have been set back meanwhile.
+    this.#askAt(Math.min(Math.max(next, slot), slot + slotMs + period));
     asked(outcome, clock.now() - begin);
     // An error says nothing of the container: it counts neither way.
     if (outcome instanceof Error) return;

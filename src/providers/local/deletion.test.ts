@@ -282,3 +282,50 @@ test("stop leaves the containers alone, and no timer, whatever is under way", as
   expect(node.updates).toHaveLength(before);
   expect(node.host.find("main").container.exit).toBeUndefined();
 });
+
+describe("a clock that is set back an hour", () => {
+  const hour = 3_600_000;
+
+  test("does not put off the kill at the end of the grace period", async () => {
+    node.host.deaf.add("main");
+    const pod = await running(makePod());
+    node.provider.delete(pod, 30);
+    await until(() => node.host.signals.length === 1);
+    clock.advance(10_000);
+    clock.setBack(hour);
+    for (let i = 0; i < 40 && !node.isGone(pod); i++) {
+      clock.advance(1000);
+      await turns();
+    }
+    await gone(pod);
+    expect(node.host.signals).toEqual(["main#0 15", "main#0 kill"]);
+  });
+
+  test("does not put off a restart that waits for its back-off, and shortens none", async () => {
+    const pod = await running(makePod());
+    node.host.exit("main", 1);
+    await until(() => node.host.starts.length === 2);
+    node.host.exit("main", 1);
+    await until(() => node.said(pod).includes("CrashLoopBackOff"));
+    clock.setBack(hour);
+    clock.advance(9000);
+    await turns();
+    expect(node.host.starts).toHaveLength(2);
+    for (let i = 0; i < 12; i++) {
+      clock.advance(1000);
+      await turns();
+    }
+    expect(node.host.starts).toHaveLength(3);
+  });
+
+  test("does not give a pod more time than activeDeadlineSeconds", async () => {
+    const pod = await running(makePod({ activeDeadlineSeconds: 60 }));
+    clock.advance(30_000);
+    clock.setBack(hour);
+    for (let i = 0; i < 61; i++) {
+      clock.advance(1000);
+      await turns();
+    }
+    expect(node.updatesOf(pod).at(-1)?.status.reason).toBe("DeadlineExceeded");
+  });
+});

@@ -235,3 +235,12 @@ test("a pod that is over is not probed any more", async () => {
   await pass(30);
   expect(node.host.execs).toHaveLength(before);
 });
+
+test("probes go on after the clock was set back an hour", async () => {
+  await running(probed({ livenessProbe: probe("live") }));
+  await pass(10);
+  clock.setBack(3_600_000);
+  node.host.execs.length = 0;
+  await pass(30);
+  expect(node.host.execs.length).toBeGreaterThanOrEqual(2);
+});
