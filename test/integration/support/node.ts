@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, type TestContext } from "vitest";
-import { systemClock } from "../../../src/clock.ts";
+import { type Clock, systemClock } from "../../../src/clock.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import type { NodeConfig } from "../../../src/config/nodeConfig.ts";
 import type { DevClusterOptions, Faults } from "../../../src/devcluster/index.ts";
@@ -23,6 +23,8 @@ export interface TestNodeOptions {
   cluster?: TestControlPlane;
   /** For an embedded control plane; a real one is as it is. */
   embedded?: DevClusterOptions;
+  /** Of the agent. @default the system's */
+  clock?: Clock;
 }
 
 /**
@@ -36,9 +38,11 @@ export class TestNode {
   readonly client: KubeClient;
   readonly #nodeClients: KubeClient[] = [];
   readonly #since = Date.now();
+  readonly #clock: Clock;
   #agent: Agent | undefined;
 
-  private constructor(dir: string, config: NodeConfig, cluster: TestControlPlane) {
+  private constructor(dir: string, config: NodeConfig, cluster: TestControlPlane, clock: Clock) {
+    this.#clock = clock;
     this.dir = dir;
     this.config = config;
     this.cluster = cluster;
@@ -59,7 +63,8 @@ export class TestNode {
         ...defaults,
       },
     });
-    const node = new TestNode(dir, config, options.cluster ?? (await controlPlane(options.embedded)));
+    const { clock = systemClock } = options;
+    const node = new TestNode(dir, config, options.cluster ?? (await controlPlane(options.embedded)), clock);
     if (node.cluster.identity === "node") await node.#admit();
     await node.startAgent();
     await node.#untilSchedulable();
@@ -103,7 +108,7 @@ export class TestNode {
       serving: this.cluster.serving([nodeName, "127.0.0.1"]),
       identity: this.cluster.identity,
       log: silentLogger,
-      clock: systemClock,
+      clock: this.#clock,
     });
   }
 
