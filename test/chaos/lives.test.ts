@@ -115,11 +115,12 @@ test(`killed -9 ${kills} times within ${podCount} pods' lives, the API says of e
   const lives = new Map(Array.from({ length: podCount }, (_, i) => [`p${i}`, lifeOf(i, next)]));
   const waiting = [...lives.values()];
   await up.spawn().ready;
-  const createSome = async (count: number) => {
+  const createUntil = async (share: number) => {
+    const count = Math.ceil(podCount * share) - (podCount - waiting.length);
     for (const { pod } of waiting.splice(0, count)) await up.create(pod);
   };
   for (let kill = 0; kill < kills; kill++) {
-    const creating = createSome(Math.ceil(podCount / kills));
+    const creating = createUntil((kill + 1) / kills);
     await delay(Math.floor(next() * 1200));
     await up.kill();
     const { ready } = up.spawn();
@@ -127,7 +128,6 @@ test(`killed -9 ${kills} times within ${podCount} pods' lives, the API says of e
     if (kill % 5 !== 4 || kill + 1 === kills) await ready;
     await creating;
   }
-  await createSome(waiting.length);
 
   let pods = await up.pods();
   for (let tries = 0; !pods.every(isOver) && tries < 300; tries++) {

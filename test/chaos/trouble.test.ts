@@ -170,6 +170,18 @@ test("a clock that is set back an hour delays no end and no restart", async () =
   expect(lines().sort()).toEqual(["start again", "start again", "start deaf"]);
 });
 
+test("a pod that forks without end, leaves its session and ignores what it is asked is ended to its last process", async () => {
+  node = await TestNode.start();
+  const marker = `86${100 + (process.pid % 800)}.5`;
+  const sleepers = () => processesWith([`sleep ${marker}`]).filter((line) => /^\d+ sleep /.test(line));
+  const script = `trap '' TERM HUP INT; n=0; while test $n -lt 200; do n=$((n+1)); env -i setsid sleep ${marker} & sleep 0.02; done; wait`;
+  await node.run("forks", script, { terminationGracePeriodSeconds: 1 });
+  await until(() => sleepers().length > 20, "the pod does not run");
+  await node.deleteNow("forks", 1);
+  await node.gone("forks");
+  await until(() => sleepers().length === 0, "a process is left");
+});
+
 test("a shim that is killed: its tree is ended before its container is said to be over, and started again", async () => {
   node = await TestNode.start();
   const marker = `86${100 + (process.pid % 800)}.75`;
