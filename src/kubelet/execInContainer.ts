@@ -28,6 +28,7 @@ export async function execInContainer(
   argv: string[],
   signal: AbortSignal,
 ): Promise<ExecResult> {
+  if (argv.length === 0) throw new Error("exec: no command is given");
   if (!runtime.exec) {
     throw new HostletError(
       "NotSupported",

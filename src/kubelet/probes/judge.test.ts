@@ -21,6 +21,11 @@ describe("a probe's verdict", () => {
     "a failure in between starts the count anew": ["--+--", { failureThreshold: 3 }, "..+.."],
     "failureThreshold 1 takes the first failure": ["-", { failureThreshold: 1 }, "-"],
     "successThreshold counts successes in a row": ["++-+++", { successThreshold: 3 }, ".....+"],
+    "thresholds that no API server would take are those that it fills in": [
+      "+---",
+      { successThreshold: 0, failureThreshold: -1 },
+      "+..-",
+    ],
     "a verdict is given again as long as it holds": ["----", { failureThreshold: 2 }, ".---"],
   };
   test.each(Object.entries(table))("%s", (_name, [results, probe, expected]) => {

@@ -14,8 +14,14 @@ export interface ProbeRun {
  */
 export function judge(run: ProbeRun, result: ProbeVerdict, probe: Probe): { run: ProbeRun; verdict?: ProbeVerdict } {
   const count = run.last === result ? run.count + 1 : 1;
-  const threshold = result === "success" ? (probe.successThreshold ?? 1) : (probe.failureThreshold ?? 3);
+  const threshold =
+    result === "success" ? atLeastOne(probe.successThreshold, 1) : atLeastOne(probe.failureThreshold, 3);
   return { run: { last: result, count }, ...(count >= threshold && { verdict: result }) };
+}
+
+/** Of a manifest that no API server has checked: a probe that is due every 0 seconds would leave time for nothing else. */
+export function atLeastOne(value: number | undefined, otherwise: number): number {
+  return typeof value === "number" && value >= 1 ? value : otherwise;
 }
 
 /** The kubelet's word for a probe, as its Events begin. */

@@ -4,7 +4,7 @@ import type { ContainerRuntime } from "../../runtimes/contract.ts";
 import type { AgentMetrics } from "../../telemetry/agentMetrics.ts";
 import { type ContainerView, isRunning, latest, type PodView } from "../decide/view.ts";
 import type { PodEvents } from "../podEvents.ts";
-import { type ProbeKind, type ProbeVerdict, probeKinds, probeNames, probeOf } from "./judge.ts";
+import { atLeastOne, type ProbeKind, type ProbeVerdict, probeKinds, probeNames, probeOf } from "./judge.ts";
 import type { ProbeOutcome } from "./outcome.ts";
 import { runProbe } from "./probe.ts";
 import { ProbeWorker } from "./probeWorker.ts";
@@ -73,7 +73,7 @@ export class PodProbes {
     return new ProbeWorker({
       probe,
       clock,
-      firstAt: found ? firstAt + spread(id.podUID, (probe.periodSeconds ?? 10) * 1000) : firstAt,
+      firstAt: found ? firstAt + spread(id.podUID, atLeastOne(probe.periodSeconds, 10) * 1000) : firstAt,
       ask: (signal) => runProbe(probe, { runtime, clock, id, container: container.spec, podIP }, signal),
       asked: (outcome, ms) => this.#tell(container, kind, outcome, ms),
       verdict: (verdict) => this.#take(container, kind, verdict),

@@ -4,6 +4,7 @@ import type { ContainerID, ContainerRuntime } from "../../runtimes/contract.ts";
 import { execInContainer } from "../execInContainer.ts";
 import { probeGrpc } from "./grpc.ts";
 import { probeHttp } from "./http.ts";
+import { atLeastOne } from "./judge.ts";
 import { failure, type ProbeOutcome, success } from "./outcome.ts";
 import { httpRequest, resolvePort } from "./target.ts";
 import { probeTcp } from "./tcpSocket.ts";
@@ -27,7 +28,7 @@ const userAgent = "kube-probe/hostlet";
  */
 export async function runProbe(probe: Probe, target: ProbeTarget, signal: AbortSignal): Promise<ProbeOutcome> {
   const { container, podIP } = target;
-  if (probe.exec) return probeExec(probe.exec.command ?? [], probe.timeoutSeconds ?? 1, target, signal);
+  if (probe.exec) return probeExec(probe.exec.command ?? [], atLeastOne(probe.timeoutSeconds, 1), target, signal);
   if (probe.httpGet) return probeHttp(httpRequest(probe.httpGet, container, podIP, userAgent), signal);
   if (probe.tcpSocket) {
     const { host, port } = probe.tcpSocket;

@@ -1,6 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import type { Probe } from "../../kube/types.ts";
-import { judge, type ProbeRun, type ProbeVerdict } from "./judge.ts";
+import { atLeastOne, judge, type ProbeRun, type ProbeVerdict } from "./judge.ts";
 import type { ProbeOutcome } from "./outcome.ts";
 
 export interface ProbeWorkerOptions {
@@ -59,7 +59,7 @@ export class ProbeWorker {
     const begin = clock.now();
     if (this.#abort.signal.aborted) this.#abort = new AbortController();
     const abort = this.#abort;
-    this.#cancel = clock.after((probe.timeoutSeconds ?? 1) * 1000, () => abort.abort(timedOut));
+    this.#cancel = clock.after(atLeastOne(probe.timeoutSeconds, 1) * 1000, () => abort.abort(timedOut));
     let outcome: ProbeOutcome | Error;
     try {
       outcome = await ask(abort.signal);
@@ -70,7 +70,7 @@ export class ProbeWorker {
     if (this.#stopped) return;
     // Counted from when the last one was due, as the kubelet's ticker does; one that took longer than a period is followed at
     // once, and none is made up for.
-    const period = (probe.periodSeconds ?? 10) * 1000;
+    const period = atLeastOne(probe.periodSeconds, 10) * 1000;
     const next = Math.ceil(due / slotMs) * slotMs + period;
     const slot = clock.now() - (clock.now() % slotMs);
     // Not later than a period from now: the clock may have been set back meanwhile.

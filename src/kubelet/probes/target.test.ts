@@ -64,6 +64,11 @@ describe("a request", () => {
     expect(request(action)).toMatchObject(expected);
   });
 
+  test("is not made to what is no host", () => {
+    expect(() => request({ host: "a\r\nX: y" })).toThrow(/is neither a name nor an address/);
+    expect(request({ host: "fe80::1%eth0" }).host).toBe("fe80::1%eth0");
+  });
+
   test.each([
     ["a header whose value has a line break", { name: "X", value: "a\r\nHost: evil" }],
     ["a header whose name is none", { name: "X Y", value: "a" }],

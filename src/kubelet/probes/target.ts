@@ -30,6 +30,7 @@ export function httpRequest(action: HTTPGetAction, container: Container, podIP: 
   const tls = action.scheme?.toUpperCase() === "HTTPS";
   const host = action.host || podIP;
   const port = resolvePort(action.port, container);
+  if (!/^[\w.:%-]+$/.test(host)) throw new Error(`host ${JSON.stringify(host)} is neither a name nor an address`);
   const given = (action.httpHeaders ?? []).map(({ name, value }): [string, string] => [name, value ?? ""]);
   for (const [name, value] of given) {
     if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) || /[\0\r\n]/.test(value)) {

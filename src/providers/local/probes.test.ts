@@ -236,6 +236,14 @@ test("a pod that is over is not probed any more", async () => {
   expect(node.host.execs).toHaveLength(before);
 });
 
+test("a probe that is due every 0 seconds, and one without a command, do no harm", async () => {
+  const readinessProbe = { exec: {}, periodSeconds: 1 };
+  await running(probed({ livenessProbe: probe("live", { periodSeconds: 0, timeoutSeconds: -1 }), readinessProbe }));
+  await pass(20);
+  expect(node.host.execs).toEqual(Array(3).fill("main#0 live"));
+  expect(messages("Unhealthy")[0]).toMatch(/^Readiness probe errored .*no command/);
+});
+
 test("probes go on after the clock was set back an hour", async () => {
   await running(probed({ livenessProbe: probe("live") }));
   await pass(10);
