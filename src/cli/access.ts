@@ -5,6 +5,7 @@ import { HostletError } from "../errors.ts";
 import type { ClientConfig } from "../kube/clientConfig.ts";
 import { inClusterConfig } from "../kube/inCluster.ts";
 import { loadKubeconfig } from "../kube/kubeconfig.ts";
+import type { Serving } from "../node/certificates/serving.ts";
 import type { AgentIdentityKind } from "../node/nodeLabels.ts";
 
 /** How a node is told to reach its cluster, and what it shows to those who ask it for logs. */
@@ -18,12 +19,20 @@ export interface AccessFlags {
   clientCaFile?: string;
   /** Makes a serving certificate that nobody can verify, where there is none. */
   selfSigned?: boolean;
+  /** A kubeconfig with a bootstrap token: for the node's client certificate, where it has none yet. */
+  bootstrapKubeconfig?: string;
+  /** Renews the node's client certificate. */
+  rotateCertificates?: boolean;
+  /** Has the cluster issue the kubelet API's certificate, and renews it. */
+  rotateServerCertificates?: boolean;
 }
 
 export interface Access {
   client: ClientConfig;
+  /** `client` has but a bootstrap token; the node's kubeconfig is to be written here. */
+  bootstrap?: { kubeconfig: string };
   identity: AgentIdentityKind;
-  serving: { cert: string; key: string; clientCa: string };
+  serving: Serving;
   /** To be said loudly. */
   warnings: string[];
 }
@@ -34,10 +43,13 @@ export async function findAccess(
   env: NodeJS.ProcessEnv,
   home: string,
   names: string[],
+  stateDir: string,
 ): Promise<Access> {
   const inIdentity = (name: string) => (flags.identity === undefined ? undefined : join(flags.identity, name));
   const kubeconfig = flags.kubeconfig ?? inIdentity("kubeconfig") ?? (env.KUBECONFIG || undefined);
-  const client = findClient(kubeconfig, flags.context, env, home);
+  const bootstrap = bootstrapOf(flags, stateDir);
+  const client = bootstrap ? loadKubeconfig(bootstrap.from) : findClient(kubeconfig, flags.context, env, home);
+  const identity = bootstrap ? "node" : identityOf(client);
 
   const certFile = flags.tlsCertFile ?? inIdentity("serving.crt");
   const keyFile = flags.tlsPrivateKeyFile ?? inIdentity("serving.key");
@@ -50,30 +62,56 @@ export async function findAccess(
     );
   }
   const warnings: string[] = [];
-  let pair: { cert: string; key: string };
-  if (certFile !== undefined && keyFile !== undefined) {
-    pair = { cert: read(certFile, "--tls-cert-file"), key: read(keyFile, "--tls-private-key-file") };
+  const serving: Serving = { clientCa, ...(caFile !== undefined && { files: { clientCa: caFile } }) };
+  if (flags.rotateServerCertificates) {
+    if (identity !== "node") {
+      throw new HostletError(
+        "ConfigInvalid",
+        "--rotate-server-certificates: the cluster issues serving certificates to system:node:NAME alone, and the kubeconfig is somebody else's; use `hostlet admit` or --bootstrap-kubeconfig",
+      );
+    }
+    serving.request = true;
+  } else if (certFile !== undefined && keyFile !== undefined) {
+    serving.cert = read(certFile, "--tls-cert-file");
+    serving.key = read(keyFile, "--tls-private-key-file");
+    serving.files = { ...serving.files, cert: certFile, key: keyFile };
   } else if (flags.selfSigned) {
-    const { createAuthority } = await import("../pki/authority.ts");
-    const from = Date.now() - 60_000;
-    const until = from + 365 * 24 * 3600_000;
-    pair = createAuthority(from, until).issue({
-      commonName: names[0] ?? "hostlet",
-      names,
-      use: "server",
-      notBefore: from,
-      notAfter: until,
-    });
+    Object.assign(serving, await selfSigned(names));
     warnings.push(
       "the kubelet API has a self-signed certificate: kubectl logs fails wherever the API server verifies it. `hostlet admit` gets one that it trusts",
     );
+  } else if (identity === "node") {
+    serving.request = true;
   } else {
     throw new HostletError(
       "ConfigInvalid",
       "the kubelet API needs a certificate: --identity DIR (made by `hostlet admit`), or --tls-cert-file and --tls-private-key-file, or --self-signed",
     );
   }
-  return { client, identity: identityOf(client), serving: { ...pair, clientCa }, warnings };
+  if (flags.rotateCertificates && identity !== "node") {
+    throw new HostletError(
+      "ConfigInvalid",
+      "--rotate-certificates: the kubeconfig has no client certificate of system:node:NAME that could be renewed",
+    );
+  }
+  return { client, ...(bootstrap && { bootstrap: { kubeconfig: bootstrap.to } }), identity, serving, warnings };
+}
+
+/** From which kubeconfig to which; undefined where the node's own is there already. */
+function bootstrapOf(flags: AccessFlags, stateDir: string): { from: string; to: string } | undefined {
+  if (flags.bootstrapKubeconfig === undefined) return undefined;
+  if (flags.identity !== undefined) {
+    throw new HostletError("ConfigInvalid", "--bootstrap-kubeconfig: --identity has the node's certificates already");
+  }
+  return { from: flags.bootstrapKubeconfig, to: flags.kubeconfig ?? join(stateDir, "kubeconfig") };
+}
+
+async function selfSigned(names: string[]): Promise<{ cert: string; key: string }> {
+  const { createAuthority } = await import("../pki/authority.ts");
+  const from = Date.now() - 60_000;
+  const until = from + 365 * 24 * 3600_000;
+  const lifetime = { notBefore: from, notAfter: until };
+  return createAuthority(from, until).issue({ commonName: names[0] ?? "hostlet", names, use: "server", ...lifetime });
 }
 
 function findClient(

@@ -5,6 +5,7 @@ import type { NodeConfig } from "../config/nodeConfig.ts";
 import { parseDuration } from "../config/units.ts";
 import { HostletError } from "../errors.ts";
 import { createClient } from "../kube/client.ts";
+import type { ClientConfig } from "../kube/clientConfig.ts";
 import { type Agent, startAgent } from "../node/agent.ts";
 import { shutdownReason, walltimeReason } from "../node/registration.ts";
 import { type Walltime, walltimeOf, walltimeState } from "../node/walltime.ts";
@@ -14,6 +15,7 @@ import { clusterError } from "./clusterError.ts";
 import type { Io } from "./console.ts";
 import { count } from "./endPods.ts";
 import { type Interrupt, Interrupted, onInterrupt } from "./interrupt.ts";
+import { ownAccess } from "./ownAccess.ts";
 import { userAgent } from "./version.ts";
 
 /** Flags of `hostlet node`: those of NodeConfig by their names there, and what only a run of the command has. */
@@ -97,20 +99,27 @@ export async function node(flags: NodeCommandFlags, io: Io): Promise<number> {
   });
   const log = createLogger(config.logLevel);
   const names = [config.nodeName, ...(config.nodeIP === undefined ? [] : [config.nodeIP])];
-  const access = await findAccess(flags, io.env, home, names);
+  const access = await findAccess(flags, io.env, home, names, config.stateDir);
   for (const warning of access.warnings) io.stderr.write(`warning: ${warning}\n`);
 
-  const client = createClient(access.client, { log, clock, userAgent, env: io.env });
+  const connect = (to: ClientConfig) => createClient(to, { log, clock, userAgent, env: io.env });
+  let client = connect(access.client);
   const interrupt = onInterrupt(io, clock, startupMs || undefined);
   let agent: Agent | undefined;
   try {
     interrupt.first.throwIfAborted();
+    const own = await ownAccess({ access, flags, config, client, clock, log, io, signal: interrupt.first });
+    if (own !== access.client) {
+      client.close();
+      client = connect(own);
+    }
     const allowNamespaces = flags.allowNamespaces?.split(",").filter((name) => name !== "");
     agent = await startAgent({
       client,
       config,
       serving: access.serving,
       identity: access.identity,
+      ...(flags.rotateCertificates && { rotateClient: true }),
       ...(walltime && { walltime }),
       ...(allowNamespaces && { allowNamespaces }),
       log,

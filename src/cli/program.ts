@@ -141,6 +141,12 @@ function clusterNodeOptions(command: Command): Command {
     .option("--tls-cert-file <file>", "certificate of the kubelet API")
     .option("--tls-private-key-file <file>", "its key")
     .option("--client-ca-file <file>", "CA of the kubelet API's clients; default: the kubeconfig's")
+    .option(
+      "--bootstrap-kubeconfig <file>",
+      "a kubeconfig with a bootstrap token, for the node's first client certificate",
+    )
+    .option("--rotate-certificates", "renew the node's client certificate before it ends")
+    .option("--rotate-server-certificates", "have the cluster issue the kubelet API's certificate, and renew it")
     .option("--self-signed", "make a certificate for the kubelet API that nobody can verify")
     .option("--walltime <duration>", "the node's time, such as 2h or seconds; it drains before the end")
     .option("--walltime-margin <duration>", "how long before the end; default: 30s, at most a quarter of the time")

@@ -13,6 +13,8 @@ import { createAgentMetrics } from "../telemetry/agentMetrics.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { Admission } from "./admission.ts";
 import { createApiObjects } from "./apiObjects.ts";
+import { keepClient } from "./certificates/clientCertificate.ts";
+import { keepServing, type Serving } from "./certificates/serving.ts";
 import { configz } from "./configz.ts";
 import { createProvider } from "./createProvider.ts";
 import { PodDispatcher } from "./dispatcher.ts";
@@ -33,8 +35,10 @@ import { type Walltime, walltimeLabels, walltimeLabelsEveryMs } from "./walltime
 export interface AgentOptions {
   client: KubeClient;
   config: NodeConfig;
-  /** PEM: the kubelet API's certificate and key, and the CA of its clients. */
-  serving: { cert: string; key: string; clientCa: string };
+  /** The kubelet API's certificate and key, and the CA of its clients. */
+  serving: Serving;
+  /** The client certificate is in its file (`clientPairFile`), and is renewed there. */
+  rotateClient?: boolean;
   /** Who `client` is for the API server. @default "other" */
   identity?: AgentIdentityKind;
   walltime?: Walltime;
@@ -135,6 +139,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       log,
     });
     undo.push(() => server.stop());
+    const { nodeName, stateDir } = config;
+    const keeping = { client, nodeName, stateDir, clock, log, signal: abort.signal };
+    keepServing({ ...keeping, serving, ip, use: (certificates) => server.useCertificates(certificates) });
+    if (options.rotateClient) keepClient(keeping);
     if (config.healthzPort > 0) {
       const healthz = await startHealthzServer(config.healthzPort, log);
       undo.push(() => healthz.stop());

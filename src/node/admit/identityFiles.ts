@@ -21,8 +21,11 @@ export interface Identity {
   serving: KeyPair;
 }
 
-/** The node's kubeconfig, with everything embedded. Holds the key: for files of mode 0600 alone. */
-export function nodeKubeconfig({ nodeName, cluster, client }: Omit<Identity, "serving">): string {
+/**
+ * The node's kubeconfig, with everything embedded. Holds the key: for files of mode 0600 alone.
+ * @param pairFile names this file, which holds certificate and key and is renewed, in their place
+ */
+export function nodeKubeconfig({ nodeName, cluster, client }: Omit<Identity, "serving">, pairFile?: string): string {
   const base64 = (text: string) => Buffer.from(text).toString("base64");
   const { server, ca, insecureSkipTlsVerify, tlsServerName, proxyUrl } = cluster;
   const user = `system:node:${nodeName}`;
@@ -44,7 +47,9 @@ export function nodeKubeconfig({ nodeName, cluster, client }: Omit<Identity, "se
     users: [
       {
         name: user,
-        user: { "client-certificate-data": base64(client.cert), "client-key-data": base64(client.key) },
+        user: pairFile
+          ? { "client-certificate": pairFile, "client-key": pairFile }
+          : { "client-certificate-data": base64(client.cert), "client-key-data": base64(client.key) },
       },
     ],
     contexts: [{ name: "default", context: { cluster: "default", user } }],

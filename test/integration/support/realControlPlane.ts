@@ -35,6 +35,8 @@ export interface RealControlPlaneOptions {
   programs: string;
   /** Where the logs stay after the end; what was there is replaced. @default nowhere */
   keepLogs?: string;
+  /** How long certificates last that kube-controller-manager signs, such as `60s`. @default its own */
+  signingDuration?: string;
 }
 
 /**
@@ -118,6 +120,8 @@ export class RealControlPlane {
       "kubelet-client",
       clientPair(keys, { commonName: "kube-apiserver-kubelet-client", organizations: ["system:masters"] }),
     );
+    const frontProxy = createKeys(keys.url);
+    const frontProxyClient = this.#write("front-proxy", clientPair(frontProxy, { commonName: "front-proxy-client" }));
     const serviceAccounts = this.#write("service-accounts", serviceAccountKeys());
     const policy = this.#file("audit-policy.json", JSON.stringify(auditPolicy));
     const kubeconfigOf = (commonName: string) =>
@@ -170,6 +174,15 @@ export class RealControlPlane {
       "--authorization-mode=Node,RBAC",
       "--enable-admission-plugins=NodeRestriction",
       "--allow-privileged=true",
+      "--enable-bootstrap-token-auth=true",
+      // The aggregator, for metrics-server: a CA of its own, or any client could say who it is by a header.
+      `--requestheader-client-ca-file=${this.#file("front-proxy-ca.crt", frontProxy.caPem)}`,
+      "--requestheader-allowed-names=front-proxy-client",
+      "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+      "--requestheader-group-headers=X-Remote-Group",
+      "--requestheader-username-headers=X-Remote-User",
+      `--proxy-client-cert-file=${frontProxyClient.cert}`,
+      `--proxy-client-key-file=${frontProxyClient.key}`,
       `--audit-policy-file=${policy}`,
       `--audit-log-path=${this.auditLog}`,
     ];
@@ -187,6 +200,11 @@ export class RealControlPlane {
         `--cluster-signing-cert-file=${ca.cert}`,
         `--cluster-signing-key-file=${ca.key}`,
         "--use-service-account-credentials=true",
+        ...(this.#options.signingDuration ? [`--cluster-signing-duration=${this.#options.signingDuration}`] : []),
+        // A HorizontalPodAutoscaler acts within seconds, not within minutes.
+        "--horizontal-pod-autoscaler-sync-period=2s",
+        "--horizontal-pod-autoscaler-cpu-initialization-period=1s",
+        "--horizontal-pod-autoscaler-initial-readiness-delay=1s",
       ]),
       this.#run("kube-scheduler", [...common, `--kubeconfig=${kubeconfigOf("system:kube-scheduler")}`]),
     );
@@ -235,7 +253,7 @@ function serviceAccountKeys(): KeyPair {
 }
 
 /** Free at this moment: whoever takes one in between makes the start fail, which says so. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
   const ports = servers.map(
     (server) =>
