@@ -6,6 +6,6 @@ export function agentConfig(nodeName: string, directory: string): Promise<NodeCo
   return loadConfig({
     env: {},
     home: directory,
-    flags: { nodeName, maxPods: 1000, disableTaint: true, nodeIP: "127.0.0.1", kubeletPort: 0 },
+    flags: { nodeName, maxPods: 1000, disableTaint: true, nodeIP: "127.0.0.1", kubeletPort: 0, healthzPort: 0 },
   });
 }

@@ -18,6 +18,8 @@ const verbs: Record<string, string> = { POST: "create", PUT: "update", PATCH: "p
 
 /** As an audit log names it. */
 function nameOf({ method, path, query }: FaultRequest): string {
+  const review = /\/v1\/(\w+reviews)$/.exec(path)?.[1]; // no resource: nothing of it is kept
+  if (review) return `create ${review}`;
   const target = parseTarget(path);
   const reading = query.has("watch") ? "watch" : target?.name === undefined ? "list" : "get";
   const resource = target ? [target.resource.plural, target.subresource].filter(Boolean).join("/") : path;

@@ -5,6 +5,7 @@ import { away } from "./away.ts";
 import { realVersion } from "./controlPlane.ts";
 import { fileSystemOf, newDirectory } from "./fileSystem.ts";
 import { describe, machine } from "./machine.ts";
+import { metrics } from "./metrics.ts";
 import { probes } from "./probes.ts";
 import { figuresTable, markdown, misses, plain, type Run, requestsTable } from "./report.ts";
 import { requests } from "./requests.ts";
@@ -12,7 +13,7 @@ import { runOn } from "./runOn.ts";
 import { floors, latency, memoryUse, startUp, throughput } from "./scenarios.ts";
 import { missed, withRatios } from "./statistics.ts";
 
-const scenarios = { floors, start: startUp, latency, throughput, memory: memoryUse, probes, requests, away };
+const scenarios = { floors, start: startUp, latency, throughput, memory: memoryUse, metrics, probes, requests, away };
 
 /** Which floor of the same run a figure stands beside. */
 const floorOf = {

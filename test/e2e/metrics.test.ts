@@ -220,7 +220,7 @@ describe("what the guide says of Prometheus", () => {
       users: { user: { token: string } }[];
     };
     const header = file("header", `Authorization: Bearer ${kubeconfig.users[0]!.user.token}\n`);
-    const [config] = parseAllDocuments(block("prometheus.yml"));
+    const [config] = parseAllDocuments(block("prometheus.yml"), { merge: true });
     interface Job {
       job_name: string;
       scheme: string;

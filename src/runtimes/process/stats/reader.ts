@@ -35,7 +35,13 @@ interface Followed {
   /** Its own cgroup, where it has one. */
   cgroup: string | undefined;
   cpu: SteadyCounter;
+  /** What its first thread had used when no clock tick was booked yet; ns. */
+  scheduled: number;
+  logs: { bytes: number | undefined; at: number };
 }
+
+/** The size of logs is looked up as often as a kubelet does it. */
+const logsKeptMs = 10_000;
 
 type TreeFigures = Required<CgroupFigures>;
 
@@ -65,7 +71,8 @@ export class StatsReader {
       const figures = own ?? tree;
       if (!figures) continue;
       const cpu = figures.cpuNanoseconds ?? 0;
-      const logBytes = logSize(dir);
+      if (time - followed.logs.at >= logsKeptMs) followed.logs = { bytes: logSize(dir), at: time };
+      const logBytes = followed.logs.bytes;
       all.push({
         id,
         time,
@@ -97,6 +104,8 @@ export class StatsReader {
       payload: payload.pid,
       cgroup: this.#ownCgroup(payload.pid, claim.pid),
       cpu: new SteadyCounter(),
+      scheduled: 0,
+      logs: { bytes: undefined, at: Number.NEGATIVE_INFINITY },
     };
     this.#followed.set(name, followed);
     return followed;
@@ -116,27 +125,29 @@ export class StatsReader {
 
   /** Every process that descends from the shim; and, of children that have ended, what the kernel has booked on who waited for them. */
   #tree(
-    { shim, shimStart }: Followed,
+    followed: Followed,
     table: ProcessTable,
     children: ReadonlyMap<number, readonly number[]>,
   ): TreeFigures | undefined {
+    const { shim, shimStart, payload } = followed;
     const root = table.get(shim);
     if (root?.startTime !== shimStart) return undefined;
     const { ticksPerSecond, pageBytes } = this.#units;
     const nanosecondsPerTick = 1e9 / ticksPerSecond;
     const pids = descendants(children, shim);
-    let [cpu, resident, shared] = [root.childTicks * nanosecondsPerTick, 0, 0];
+    let [total, resident, shared] = [root.childTicks, 0, 0];
     for (const pid of pids) {
       const { ticks = 0, childTicks = 0 } = table.get(pid) ?? {};
-      cpu += ticks + childTicks > 0 ? (ticks + childTicks) * nanosecondsPerTick : readScheduled(pid);
+      total += ticks + childTicks;
       const pages = readPages(pid);
       resident += pages?.resident ?? 0;
       shared += pages?.shared ?? 0;
     }
+    if (total === 0 && followed.scheduled === 0) followed.scheduled = readScheduled(payload);
     // Files are the page cache's, shared with everybody: what is left is the container's alone.
     const anonymous = Math.max(0, resident - shared) * pageBytes;
     return {
-      cpuNanoseconds: cpu,
+      cpuNanoseconds: total > 0 ? total * nanosecondsPerTick : followed.scheduled,
       memoryUsageBytes: resident * pageBytes,
       memoryWorkingSetBytes: anonymous,
       memoryRssBytes: anonymous,
