@@ -60,7 +60,14 @@ async function ask(commonName: string, method: string, path: string): Promise<nu
 test("with each right of a real RBAC exactly its paths are open", async () => {
   // A role counts as soon as kube-apiserver has heard of it; a no is remembered for 30 s, so it is asked there first.
   await until(async () => {
-    const { stdout } = await kubectl.run("auth", "can-i", "get", "nodes", "--subresource=checkpoint", "--as=has-checkpoint");
+    const { stdout } = await kubectl.run(
+      "auth",
+      "can-i",
+      "get",
+      "nodes",
+      "--subresource=checkpoint",
+      "--as=has-checkpoint",
+    );
     return stdout.trim() === "yes";
   }, "the roles do not count");
   const wrong: string[] = [];

@@ -11,6 +11,8 @@ export interface PathAccess {
   needs: readonly Right[];
   /** The methods that it has, and what each answers to who is let in and asks for nothing that is there. */
   answers: Partial<Record<Method, number>>;
+  /** What those answer that would open a stream. @default as without */
+  upgraded?: number;
 }
 
 /** Every path of the kubelet API, and one that is none. */
@@ -27,6 +29,10 @@ export const matrix: readonly PathAccess[] = [
   { path: "/logs/", needs: ["log"], answers: { GET: 404 } },
   { path: "/checkpoint/ns/none/c", needs: ["checkpoint"], answers: { POST: 404 } },
   { path: "/containerLogs/ns/none/c", needs: ["proxy"], answers: { GET: 404 } },
+  { path: "/exec/ns/none/c", needs: ["proxy"], answers: { GET: 400, POST: 400 }, upgraded: 404 },
+  { path: "/attach/ns/none/c", needs: ["proxy"], answers: { GET: 400, POST: 400 }, upgraded: 404 },
+  { path: "/portForward/ns/none", needs: ["proxy"], answers: { GET: 400, POST: 400 }, upgraded: 404 },
+  { path: "/run/ns/none/c", needs: ["proxy"], answers: { POST: 404 } },
   { path: "/nothing", needs: ["proxy"], answers: {} },
 ];
 
@@ -41,4 +47,10 @@ export function expectedCode(access: PathAccess, method: Method, has: readonly R
   const opens: readonly Right[] = answer === undefined ? ["proxy"] : access.needs;
   if (!opens.some((right) => has.includes(right))) return 403;
   return answer ?? 404;
+}
+
+/** The same, where a stream is asked for. */
+export function expectedUpgrade(access: PathAccess, method: Method, has: readonly Right[] | undefined): number {
+  const code = expectedCode(access, method, has);
+  return code === access.answers[method] ? (access.upgraded ?? code) : code;
 }
