@@ -41,6 +41,12 @@ export class Child {
     return result as T;
   }
 
+  /** kill -9; resolves when it is gone. */
+  async kill(): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#exit;
+  }
+
   /** Asks it to end by closing the channel, and waits for that. */
   async stop(): Promise<void> {
     if (this.#process.connected) this.#process.disconnect();

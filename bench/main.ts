@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { away } from "./away.ts";
 import { realVersion } from "./controlPlane.ts";
 import { fileSystemOf, newDirectory } from "./fileSystem.ts";
+import { lives, recovery } from "./lives.ts";
 import { describe, machine } from "./machine.ts";
 import { metrics } from "./metrics.ts";
 import { probes } from "./probes.ts";
@@ -13,7 +14,19 @@ import { runOn } from "./runOn.ts";
 import { floors, latency, memoryUse, startUp, throughput } from "./scenarios.ts";
 import { missed, withRatios } from "./statistics.ts";
 
-const scenarios = { floors, start: startUp, latency, throughput, memory: memoryUse, metrics, probes, requests, away };
+const scenarios = {
+  floors,
+  start: startUp,
+  latency,
+  throughput,
+  memory: memoryUse,
+  metrics,
+  lives,
+  recovery,
+  probes,
+  requests,
+  away,
+};
 
 /** Which floor of the same run a figure stands beside. */
 const floorOf = {

@@ -50,6 +50,13 @@ export async function runOn(kind: string, options: RunOptions, scenarios: Scenar
     watcher.start();
     undo.push(() => watcher.stop());
     let agents = 0;
+    const begin = async (own: string) => {
+      const input = { kubeconfig: nodeKubeconfig, serving, identity, nodeName, directory: own } satisfies AgentInput;
+      const agent = new Child("agent", input, agentFlags);
+      await agent.message();
+      return agent;
+    };
+    const directoryOf = (agent: number) => join(directory, `agent-${agent}`);
     const bench: Bench = {
       client,
       controlPlane,
@@ -59,14 +66,12 @@ export async function runOn(kind: string, options: RunOptions, scenarios: Scenar
       directory,
       quick,
       async startAgent() {
-        const own = join(directory, `agent-${agents++}`);
+        const own = directoryOf(agents++);
         mkdirSync(own);
         if (identity === "node") await admit(client, own);
-        const input = { kubeconfig: nodeKubeconfig, serving, identity, nodeName, directory: own } satisfies AgentInput;
-        const agent = new Child("agent", input, agentFlags);
-        await agent.message();
-        return agent;
+        return begin(own);
       },
+      startNextAgent: () => begin(directoryOf(agents - 1)),
     };
     for (const { name, scenario } of scenarios) {
       console.log(`${name} ...`);

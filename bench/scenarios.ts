@@ -22,6 +22,8 @@ export interface Bench {
   quick: boolean;
   /** A new agent process with nothing left of an earlier one's; resolves when it says that it has started. */
   startAgent(): Promise<Child>;
+  /** The next agent after one that was killed, on what that has left. */
+  startNextAgent(): Promise<Child>;
 }
 
 /** A pod whose last action is to write when it ended: what it then still has to do is exit. */
