@@ -48,7 +48,7 @@ struct bind {
 static struct {
     const char *work;   /* its own directory, made where it is missing: cannot-run, root/, upper/, ... */
     const char *rootfs; /* NULL: the host's */
-    const char *hostname, *domainname, *cwd, *home;
+    const char *hostname, *domainname, *cwd, *home, *netns;
     struct bind mounts[MOUNTS_MAX];
     const char *cgroups[CGROUPS_MAX], *hide[HIDE_MAX];
     size_t mounts_n, cgroups_n, hide_n, groups_n;
@@ -140,6 +140,7 @@ static void parse(int argc, char **argv)
         else if (IS("--hostname")) opt.hostname = VALUE;
         else if (IS("--domainname")) opt.domainname = VALUE;
         else if (IS("--cwd")) opt.cwd = VALUE;
+        else if (IS("--netns")) opt.netns = VALUE;
         else if (IS("--home")) opt.home = VALUE;
         else if (IS("--uid")) opt.uid = (uid_t)number(VALUE);
         else if (IS("--gid")) opt.gid = (gid_t)number(VALUE);
@@ -778,6 +779,12 @@ static int run(void)
             cannot(CANNOT_RUN, "this host gives no user namespaces");
         map_user(uid, gid);
     }
+    if (opt.netns) {
+        int net = open(opt.netns, O_RDONLY | O_CLOEXEC);
+        if (net < 0 || setns(net, CLONE_NEWNET) < 0)
+            cannot(CANNOT_RUN, "the network namespace %s can't be entered", opt.netns);
+        close(net);
+    }
     if (unshare(CLONE_NEWNS | CLONE_NEWUTS | (opt.host_ipc ? 0 : CLONE_NEWIPC) | (opt.host_pid ? 0 : CLONE_NEWPID)) < 0)
         cannot(CANNOT_RUN, "namespaces can't be had");
     int signal_fd = take_signals();
@@ -848,12 +855,14 @@ static int enter(void)
     if (init <= 0)
         cannot(CANNOT_RUN, "the container has ended");
     int user = opt.user_ns ? open_ns(init, "ns/user") : -1, mnt = open_ns(init, "ns/mnt"), pid = open_ns(init, "ns/pid"),
-        uts = open_ns(init, "ns/uts"), ipc = open_ns(init, "ns/ipc"), root = open_ns(init, "root");
+        uts = open_ns(init, "ns/uts"), net = open_ns(init, "ns/net"), ipc = open_ns(init, "ns/ipc"), root = open_ns(init, "root");
     join_cgroups();
     leave_terminal();
     if (opt.user_ns)
         join(user, CLONE_NEWUSER, "user namespace");
     join(uts, CLONE_NEWUTS, "hostname");
+    if (!opt.user_ns)
+        join(net, CLONE_NEWNET, "network");
     if (!opt.host_ipc)
         join(ipc, CLONE_NEWIPC, "IPC namespace");
     if (!opt.host_pid)

@@ -5,7 +5,10 @@ version=$1 work=$2
 control_plane=$(dirname "${BASH_SOURCE[0]}")/../control-plane
 . "$control_plane/debian.sh"
 . "$control_plane/debian-tree.sh"
-debian_tree
+debian_tree netcat-openbsd libbsd0 libmd0
+mkdir "$work/out/nc" # busybox has none that speaks UDP
+cp "$work/root/bin/nc.openbsd" "$work/out/nc/nc"
+cp -L "$work"/root/usr/lib/*/lib{bsd,md}.so.0 "$work/out/nc/"
 cd "$source_dir"
 
 # The files that the tests carry with them; hack/generate-bindata.sh has the same arguments.

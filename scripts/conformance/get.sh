@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# get.sh VERSION: Kubernetes' own end-to-end tests and what their images consist of. Prints the directory that holds e2e.test, agnhost and
-# nnp of that version (1.20.2), and builds them where they are not there yet: about ten minutes, once. Needs no root.
+# get.sh VERSION: Kubernetes' own end-to-end tests and what their images consist of. Prints the directory that holds e2e.test, agnhost,
+# nnp and nc for that version (1.20.2), and builds them where they are not there yet: about ten minutes, once. Needs no root.
 #
 # The cache: ${XDG_CACHE_HOME:-$HOME/.cache}/hostlet/conformance/VERSION.
 # Exit codes: 0; 1 failed; 2 wrong usage; 3 this machine lacks what the build needs (the message says what).
@@ -14,7 +14,7 @@ if [ "$version" != 1.20.2 ]; then
 fi
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/hostlet/conformance
 dir=$cache/$version
-complete() { [ -x "$1/e2e.test" ] && [ -x "$1/agnhost" ] && [ -x "$1/nnp" ]; }
+complete() { [ -x "$1/e2e.test" ] && [ -x "$1/agnhost" ] && [ -x "$1/nnp" ] && [ -x "$1/nc/nc" ]; }
 
 mkdir -p "$cache"
 exec 9>"$cache/.lock-$version"

@@ -89,6 +89,7 @@ function defaults(home: string): NodeConfig {
     nodeTaints: [],
     disableTaint: false,
     nodeIP: undefined,
+    podCIDR: undefined,
     clusterDNS: [],
     clusterDomain: "cluster.local",
     kubeletPort: 10_250,

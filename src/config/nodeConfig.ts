@@ -154,6 +154,12 @@ export interface NodeConfig {
    */
   nodeIP: string | undefined;
   /**
+   * Addresses for pods, such as `10.88.0.0/16`: each pod then has a network namespace, on a bridge of this host. With `isolation: sandbox`, as
+   * root, where iproute2 is installed; pods with `hostNetwork` stay on the host's.
+   * @default none: pods share the host's network and address
+   */
+  podCIDR: string | undefined;
+  /**
    * Addresses of the cluster's DNS, for pods with mounts of their own.
    * @default none: those pods have the host's DNS
    */

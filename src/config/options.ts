@@ -128,6 +128,10 @@ export const options: { [K in keyof NodeConfig]: Option } = {
   nodeTaints: { schema: v.array(taint, "a list of taints"), text: taints },
   disableTaint: { schema: v.boolean("true or false"), text: boolean },
   nodeIP: { schema: v.pipe(v.string("an IP address"), v.ip("an IP address")), text: plain },
+  podCIDR: {
+    schema: v.pipe(v.string("a network"), v.regex(/^\d+(\.\d+){3}\/\d+$/, "a network such as 10.88.0.0/16")),
+    text: plain,
+  },
   clusterDNS: {
     schema: v.array(v.pipe(v.string("an IP address"), v.ip("an IP address")), "a list of addresses"),
     text: list,

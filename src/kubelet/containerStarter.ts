@@ -66,6 +66,7 @@ export class ContainerStarter {
         dir: containerDir,
         mounts: [...prepared.mounts, ...log.mounts],
         ...(prepared.isolation && { isolation: prepared.isolation }),
+        ...(prepared.networkNamespace !== undefined && { networkNamespace: prepared.networkNamespace }),
         ...(prepared.hostname !== undefined && { hostname: prepared.hostname }),
         stdin: spec.stdin ?? false,
         ...(spec.stdinOnce && { stdinOnce: true }),

@@ -14,6 +14,7 @@ import type { RuntimeImage } from "../runtimes/images.ts";
 import type { AgentMetrics } from "../telemetry/agentMetrics.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { ObjectReference } from "./env/references.ts";
+import type { PodNetwork } from "./network/podNetwork.ts";
 import type { PodFiles, PodPaths } from "./podFiles.ts";
 import type { AgentRights } from "./security/agentRights.ts";
 import type { WorkQueue } from "./workQueue.ts";
@@ -45,6 +46,7 @@ export interface PreparedContainer {
   /** Every mountPath is real, and `workingDir` a path in the container. */
   isolation?: "sandbox";
   hostname?: string;
+  networkNamespace?: string;
   security?: ContainerSecurity;
   resources?: ContainerResources;
   /** Said in the Created event: that the image is not used, for one. */
@@ -84,5 +86,7 @@ export interface KubeletDeps {
   /** What the runtime sees to, for this pod. */
   features(pod: Pod): ReadonlySet<RuntimeFeature>;
   hostIP: string;
+  /** Of pods with a network of their own. */
+  network?: PodNetwork;
   report(update: PodUpdate): void;
 }

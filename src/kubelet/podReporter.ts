@@ -11,6 +11,7 @@ const settleMs = 100;
 export class PodReporter {
   readonly #ref: PodRef;
   readonly #hostIP: string;
+  readonly #podIP: string;
   readonly #report: (update: PodUpdate) => void;
   #status: PodStatus | undefined;
   #text = "";
@@ -26,12 +27,14 @@ export class PodReporter {
     ref: PodRef;
     pod: Pod;
     hostIP: string;
+    podIP: string;
     found: boolean;
     startedAt: number;
     report(update: PodUpdate): void;
   }) {
     this.#ref = options.ref;
     this.#hostIP = options.hostIP;
+    this.#podIP = options.podIP;
     this.#report = options.report;
     this.#silent = options.found;
     this.#conditions = options.pod.status?.conditions ?? [];
@@ -62,7 +65,11 @@ export class PodReporter {
 
   /** @returns when to look again, because news is held back until then */
   look(view: PodView, actions: PodActions): number | undefined {
-    const status = computePodStatus(view, actions, { hostIP: this.#hostIP, previous: this.#conditions });
+    const status = computePodStatus(view, actions, {
+      hostIP: this.#hostIP,
+      podIP: this.#podIP,
+      previous: this.#conditions,
+    });
     const text = JSON.stringify(status);
     // The same object for the same status: whoever writes it can tell that nothing changed.
     if (text !== this.#text) this.#status = status;

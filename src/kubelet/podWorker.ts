@@ -11,6 +11,7 @@ import type { KubeletDeps } from "./deps.ts";
 import type { Eviction } from "./eviction.ts";
 import { PodHooks } from "./hooks/podHooks.ts";
 import { logTarget } from "./logTarget.ts";
+import { podAddress } from "./network/podNetwork.ts";
 import { PodEvents } from "./podEvents.ts";
 import type { PodPaths, PodRecord } from "./podFiles.ts";
 import { PodReporter } from "./podReporter.ts";
@@ -49,6 +50,7 @@ export interface PodStart {
  */
 export class PodWorker {
   readonly ref: PodRef;
+  readonly podIP: string;
   readonly #deps: KubeletDeps;
   readonly #log: Logger;
   readonly #startedAt: number;
@@ -116,11 +118,14 @@ export class PodWorker {
       };
     });
     this.#started = start.started ?? {};
+    this.podIP = podAddress(start.pod, deps.hostIP, deps.network);
+    const { podIP } = this;
     this.#events = new PodEvents(deps.events, this.ref);
     this.#reporter = new PodReporter({
       ref: this.ref,
       pod: start.pod,
       hostIP: deps.hostIP,
+      podIP,
       found: start.recorded,
       startedAt: start.startedAt,
       report: deps.report,
@@ -143,7 +148,7 @@ export class PodWorker {
       setup: this.#setup,
       signal: this.#preparing.signal,
     });
-    this.#hooks = new PodHooks({ runtime, clock, events, log: this.#log, podIP: deps.hostIP });
+    this.#hooks = new PodHooks({ runtime, clock, events, log: this.#log, podIP });
     this.#stopper = new ContainerStopper({
       deps: { runtime, clock, log: this.#log },
       events,
@@ -160,7 +165,7 @@ export class PodWorker {
         metrics: deps.metrics,
         clock,
         events,
-        podIP: deps.hostIP,
+        podIP,
         found: start.recorded,
         changed: (container, kind) => this.#probed(container, kind),
       },

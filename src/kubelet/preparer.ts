@@ -16,9 +16,10 @@ import { imageCommand } from "./image/imageCommand.ts";
 import { resolveCommand } from "./image/resolveCommand.ts";
 import { resolveWorkingDir } from "./image/workingDir.ts";
 import { isolationOf } from "./isolation.ts";
+import { type PodNetwork, podAddress } from "./network/podNetwork.ts";
 import { type NetworkFiles, networkMounts, writeNetworkFiles } from "./network/podNetworkFiles.ts";
 import type { PodPaths } from "./podFiles.ts";
-import { containerResources } from "./resources.ts";
+import { containerResources, qosOf } from "./resources.ts";
 import { type AgentRights, readAgentRights } from "./security/agentRights.ts";
 import { type FindUser, findHostUser } from "./security/hostUsers.ts";
 import { checkReachable, openPodDirectory, type PodAccess, podAccess } from "./security/podAccess.ts";
@@ -33,6 +34,8 @@ export interface PreparerOptions {
   objects: ObjectSource;
   clock: Clock;
   hostIP: string;
+  /** @default pods share the host's */
+  network?: PodNetwork;
   /** What the node has for pods, for resourceFieldRef. */
   allocatable: Allocatable;
   /** What this agent may. @default asks the kernel */
@@ -47,6 +50,7 @@ interface PreparedVolumes extends PreparedPod {
   volumes: PodVolumes;
   /** Of a pod that may have mounts of its own. */
   network?: NetworkFiles;
+  networkNamespace?: string;
   /** By the container's name. */
   securities: ReadonlyMap<string, ResolvedSecurity>;
 }
@@ -58,7 +62,7 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
   const node = { name: config.nodeName, labels: { "kubernetes.io/hostname": config.nodeName, ...config.nodeLabels } };
   const inherit = inheritedEnv(process.env, config.inheritEnv);
   const isSandboxed = (pod: Pod) => isolationOf(pod, config.isolation) === "sandbox";
-  const addresses = { hostIPs: [hostIP], podIPs: [hostIP] };
+  const addressesOf = (pod: Pod) => ({ hostIPs: [hostIP], podIPs: [podAddress(pod, hostIP, options.network)] });
 
   /** The API server always, the Services of its namespace unless the pod wants none. */
   async function links(pod: Pod, signal: AbortSignal): Promise<Record<string, string>> {
@@ -96,13 +100,15 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
       const volumes = await setUpVolumes({
         ...{ pod, podDir: dir, objects, allocatable, node, access, mayMount, exactModes, clock, signal },
       });
+      const networkNamespace = pod.spec?.hostNetwork ? undefined : await options.network?.setUp(pod);
       const dns = { servers: config.clusterDNS, domain: config.clusterDomain };
       const mayBeReal =
         isSandboxed(pod) || config.pullImages || config.images.some(({ rootfs }) => rootfs !== undefined);
-      const network = mayBeReal ? writeNetworkFiles(pod, dir, addresses.podIPs, dns) : undefined;
+      const network = mayBeReal ? writeNetworkFiles(pod, dir, addressesOf(pod).podIPs, dns) : undefined;
       return {
         volumes,
         ...(network && { network }),
+        ...(networkNamespace !== undefined && { networkNamespace }),
         securities,
         refs: volumeReferences(pod),
         warnings: volumes.warnings.map(({ message }) => message),
@@ -116,7 +122,8 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
       };
     },
 
-    async container(pod, container, { volumes, network, securities }, { dir, publicDir: publicPlace }, signal, image) {
+    async container(pod, container, prepared, { dir, publicDir: publicPlace }, signal, image) {
+      const { volumes, network, networkNamespace, securities } = prepared;
       const realMounts = isSandboxed(pod) || image?.rootfs !== undefined;
       // In a sandbox nothing but the container's own directory is in its place.
       const publicDir = realMounts ? dir : publicPlace;
@@ -131,7 +138,8 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
       const containerDir = join(publicDir, "containers", container.name);
       checkNonRoot(pod, container, ownRoot ? (image.user ?? "0") : String(rights.uid));
       const { security, user } = securities.get(container.name) ?? {};
-      const resources = containerResources(container);
+      const asked = containerResources(container);
+      const resources = features(pod).has("limits") ? { ...asked, qos: qosOf(pod) } : asked;
       const limits = { ...(security && { security }), ...(resources && { resources }) };
       const extra = hostletVariables({
         podDir: publicDir,
@@ -146,7 +154,7 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
         pod,
         container,
         objects,
-        addresses,
+        addresses: addressesOf(pod),
         allocatable,
         inherit: ownRoot ? {} : user ? environmentOf(user, inherit, containerDir) : inherit,
         extra: { ...(await links(pod, signal)), ...(ownRoot ? {} : extra) },
@@ -162,6 +170,7 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
       const sandbox = {
         ...(realMounts && { isolation: "sandbox" as const }),
         ...(ofNetwork && { hostname: ofNetwork.hostname }),
+        ...(networkNamespace !== undefined && { networkNamespace }),
       };
       if (image && ownRoot) {
         return { ...imageCommand(container, image, variables, resolved.env), ...sandbox, mounts, ...limits, warnings };

@@ -3,6 +3,9 @@ import { HostletError } from "../errors.ts";
 import type { Pod } from "../kube/types.ts";
 import type { Allocatable } from "../kubelet/env/resourceField.ts";
 import { isolationOf } from "../kubelet/isolation.ts";
+import { parseNetwork } from "../kubelet/network/addresses.ts";
+import { BridgeNetwork } from "../kubelet/network/bridge.ts";
+import type { PodNetwork } from "../kubelet/network/podNetwork.ts";
 import { PodFiles } from "../kubelet/podFiles.ts";
 import { createPreparer } from "../kubelet/preparer.ts";
 import type { Provider, ProviderContext } from "../providers/contract.ts";
@@ -62,14 +65,28 @@ function createLocalProvider({ config, context, hostIP, allocatable }: ProviderO
     const isolation = isolationOf(pod, config.isolation);
     return runtime.features?.(isolation === "none" ? undefined : isolation) ?? new Set<RuntimeFeature>();
   };
+  const network = podNetwork(config, context);
   return new LocalProvider({
     context,
+    ...(network && { network }),
     runtime: context.metrics ? metered(runtime, context.metrics) : runtime,
     files: new PodFiles({ stateDir: config.stateDir, podsDir: config.podsDir, layout: config.pathLayout }),
-    preparer: createPreparer({ config, objects, clock, hostIP, allocatable, features }),
+    preparer: createPreparer({ config, objects, clock, hostIP, allocatable, features, ...(network && { network }) }),
     hostIP,
     features,
   });
+}
+
+/** @throws {HostletError} ConfigInvalid where it can't be had */
+function podNetwork(config: NodeConfig, { log }: ProviderContext): PodNetwork | undefined {
+  const { podCIDR: cidr, isolation, runtime, stateDir } = config;
+  if (cidr === undefined) return undefined;
+  const network = parseNetwork(cidr);
+  if (!network) throw new HostletError("ConfigInvalid", `podCIDR: must be a network such as 10.88.0.0/16, not ${cidr}`);
+  if (isolation !== "sandbox" || runtime !== "process" || process.geteuid?.() !== 0) {
+    throw new HostletError("ConfigInvalid", "podCIDR: needs isolation: sandbox, the runtime process, and root");
+  }
+  return new BridgeNetwork({ cidr, network, stateDir, log });
 }
 
 function createRuntime(config: NodeConfig, context: ProviderContext): ContainerRuntime {

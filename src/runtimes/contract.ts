@@ -60,6 +60,8 @@ export interface ContainerResources {
   cpuLimitMillis?: number;
   memoryRequestBytes?: number;
   memoryLimitBytes?: number;
+  /** Of the pod. @default BestEffort */
+  qos?: "Guaranteed" | "Burstable" | "BestEffort";
 }
 
 export interface ContainerSpec {
@@ -79,6 +81,8 @@ export interface ContainerSpec {
   mounts: ContainerMount[];
   /** `sandbox`: every mountPath is real, and `workingDir` a path in the container. @default the node's */
   isolation?: "sandbox";
+  /** The file of its pod's network namespace. @default the host's network */
+  networkNamespace?: string;
   /** Of a container that has a hostname of its own. */
   hostname?: string;
   stdin: boolean;

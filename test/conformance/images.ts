@@ -23,6 +23,8 @@ export function makeImages(dir: string, programs: string): ImageEntry[] {
   symlinkSync("agnhost", join(agnhost, "agnhost-2"));
   mkdirSync(join(agnhost, "uploads"));
   addProgram(agnhost, "/usr/bin/curl");
+  rmSync(join(agnhost, "bin/nc"));
+  addProgram(agnhost, join(programs, "nc/nc"));
   const nnp = makeRoot(join(dir, "nonewprivs"));
   mkdirSync(join(nnp, "usr/local/bin"), { recursive: true });
   cpSync(join(programs, "nnp"), join(nnp, "usr/local/bin/nnp"));
@@ -34,9 +36,9 @@ export function makeImages(dir: string, programs: string): ImageEntry[] {
     { match: "k8s.gcr.io/pause:*", ...asAgnhost },
     { match: "docker.io/library/busybox:*", rootfs: busybox, command: ["sh"] },
     { match: "gcr.io/kubernetes-e2e-test-images/nonewprivs:*", rootfs: nnp, command: ["nnp"] },
-    // What is tested is not the web server.
-    { match: "docker.io/library/nginx:*", ...asAgnhost, command: ["netexec", "--http-port=80"] },
-    { match: "docker.io/library/httpd:*", ...asAgnhost, command: ["netexec", "--http-port=80"] },
+    // No spec asks them for a page.
+    { match: "docker.io/library/nginx:*", ...asAgnhost },
+    { match: "docker.io/library/httpd:*", ...asAgnhost },
   ];
 }
 
@@ -56,9 +58,11 @@ function makeRoot(root: string): string {
 /** With the libraries that it needs, where they are on this machine. */
 function addProgram(root: string, program: string): void {
   cpSync(program, join(root, "usr/bin", basename(program)));
-  const libraries = execFileSync("ldd", [program], { encoding: "utf8" }).matchAll(/(\/\S+)/g);
-  for (const [library] of libraries) {
-    mkdirSync(join(root, dirname(library)), { recursive: true });
-    cpSync(library, join(root, library), { dereference: true });
+  const env = { ...process.env, LD_LIBRARY_PATH: dirname(program) };
+  for (const [library] of execFileSync("ldd", [program], { encoding: "utf8", env }).matchAll(/(\/\S+)/g)) {
+    // Those that came with the program go where the loader looks.
+    const place = library.startsWith(dirname(program)) ? join("/lib", basename(library)) : library;
+    mkdirSync(join(root, dirname(place)), { recursive: true });
+    cpSync(library, join(root, place), { dereference: true });
   }
 }

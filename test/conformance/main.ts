@@ -8,7 +8,7 @@ import { RealControlPlane } from "../integration/support/realControlPlane.ts";
 import { makeImages } from "./images.ts";
 import { parseReport, type SpecResult } from "./junit.ts";
 import { startNode } from "./node.ts";
-import { compare, readExpected, type Verdict } from "./verdict.ts";
+import { compare, learned, page, readExpected, type Verdict } from "./verdict.ts";
 
 const version = "1.20.2";
 /** Ones that wait for minutes by their nature. */
@@ -23,13 +23,16 @@ export async function main(argv: string[], { root, hostlet }: { root: string; ho
     args: argv,
     options: {
       focus: { type: "string" },
-      shards: { type: "string", default: "4" },
+      shards: { type: "string", default: "8" },
       slow: { type: "boolean", default: false },
+      /** Writes down what the run has shown. */
+      write: { type: "boolean", default: false },
       "keep-logs": { type: "string" },
       isolation: { type: "string", default: "sandbox" },
     },
   });
-  const expected = readExpected(join(root, "test/conformance/specs.json"));
+  const list = join(root, "test/conformance/specs.json");
+  const expected = readExpected(list);
   const specs = expected
     .map(({ name }) => name)
     .filter((name) => (values.slow || !slow.test(name)) && (!values.focus || new RegExp(values.focus).test(name)));
@@ -58,6 +61,11 @@ export async function main(argv: string[], { root, hostlet }: { root: string; ho
       const shards = split(specs, Number(values.shards));
       const e2e = { program: join(programs, "e2e.test"), kubeconfig: node.adminKubeconfig, logs };
       const results = (await Promise.all(shards.map((names, index) => runShard(e2e, names, index)))).flat();
+      if (values.write) {
+        const now = learned(expected, results);
+        writeFileSync(list, `${JSON.stringify(now, undefined, 2)}\n`);
+        writeFileSync(join(root, "docs/reference/conformance.md"), page(now));
+      }
       return report(compare(expected, specs, results), results, (Date.now() - begun) / 1000, logs);
     } finally {
       await node.stop();

@@ -44,6 +44,7 @@ export async function startNode(options: {
     pullImages: true,
     nodeIP: "127.0.0.1",
     kubeletPort: 0,
+    podCIDR: "10.88.0.0/16",
     disableTaint: true,
     stateDir: join(dir, "state"),
     podsDir: join(dir, "pods"),

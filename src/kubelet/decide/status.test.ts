@@ -126,6 +126,12 @@ describe("a container's state", () => {
     expect(stateOf(table).state?.waiting).toEqual({ reason, ...(message && { message }) });
   });
 
+  test("an init container that waits for its turn says PodInitializing, too", () => {
+    const status = statusOf({ init: [{ name: "one" }, { name: "two" }], have: { one: ["exit 1"] } });
+    const waiting = (status.initContainerStatuses ?? []).map(({ state }) => state?.waiting?.reason);
+    expect(waiting[1]).toBe("PodInitializing");
+  });
+
   test("a container that never ran in a pod that is over is reported 137 ContainerStatusUnknown", () => {
     expect(stateOf({ view: deleted }).state?.terminated).toMatchObject({
       exitCode: 137,

@@ -18,6 +18,8 @@ const messageBytesOfPod = 12 * 1024;
 export interface StatusInput {
   /** Address of this node; a pod on the host's network has it, too. */
   hostIP: string;
+  /** @default the host's */
+  podIP?: string;
   /** Conditions as they were last known, for their transition times. */
   previous: PodCondition[];
 }
@@ -42,8 +44,8 @@ export function computePodStatus(view: PodView, actions: PodActions, input: Stat
     hostIP: input.hostIP,
     hostIPs: [{ ip: input.hostIP }],
     ...((setUp || view.containers.some((c) => c.attempts.length > 0)) && {
-      podIP: input.hostIP,
-      podIPs: [{ ip: input.hostIP }],
+      podIP: input.podIP ?? input.hostIP,
+      podIPs: [{ ip: input.podIP ?? input.hostIP }],
     }),
     startTime: toTime(view.startedAt),
     conditions: computeConditions(view, phase, initialized, [...sidecars, ...mains], input.previous),
@@ -117,7 +119,7 @@ function containerState(
   }
   if (current) return { terminated: terminated(current) };
   if (view.setupProblem) return { waiting: view.setupProblem };
-  const waitsForInit = container.kind === "main" && !initialized;
+  const waitsForInit = isInit(container) || !initialized;
   return { waiting: { reason: waitsForInit ? "PodInitializing" : "ContainerCreating" } };
 }
 

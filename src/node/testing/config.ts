@@ -7,6 +7,7 @@ export function testConfig(changes: Partial<NodeConfig> = {}): NodeConfig {
     provider: "local",
     runtime: "process",
     isolation: "none",
+    podCIDR: undefined,
     clusterDNS: [],
     clusterDomain: "cluster.local",
     systemdManager: undefined,

@@ -5,6 +5,7 @@ import type { LogOptions } from "../../kube/logOptions.ts";
 import { type ContainerStatus, type Pod, type PodRef, type PodStatus, podRef } from "../../kube/types.ts";
 import type { KubeletDeps } from "../../kubelet/deps.ts";
 import type { Eviction } from "../../kubelet/eviction.ts";
+import type { PodNetwork } from "../../kubelet/network/podNetwork.ts";
 import type { PodFiles } from "../../kubelet/podFiles.ts";
 import { type PodStart, PodWorker } from "../../kubelet/podWorker.ts";
 import { type AgentRights, readAgentRights } from "../../kubelet/security/agentRights.ts";
@@ -23,6 +24,8 @@ export interface LocalProviderOptions {
   preparer: KubeletDeps["preparer"];
   /** Address of this node, which its pods share. */
   hostIP: string;
+  /** @default pods share the host's */
+  network?: PodNetwork;
   /** What this agent may. @default asks the kernel */
   rights?: AgentRights;
   /** What the runtime sees to, for a pod. @default what it does without isolation */
@@ -41,6 +44,7 @@ export class LocalProvider implements Provider {
     this.#usage = new DiskUsage(context.clock);
     const { rights = readAgentRights(), features = () => runtime.features?.(undefined) ?? new Set() } = options;
     this.#deps = { ...context, runtime, files, preparer, hostIP, rights, features, queue: new WorkQueue() };
+    if (options.network) this.#deps.network = options.network;
   }
 
   /** A runtime that is a daemon's tells its name and version once it has been asked for them, in `recover`. */
@@ -155,7 +159,8 @@ export class LocalProvider implements Provider {
     if (worker.status?.phase !== "Running") {
       throw new HostletError("NotFound", `pod "${pod.name}" is not running: no port of it can be reached`);
     }
-    return connectToLoopback(port, signal);
+    const { hostIP } = this.#deps;
+    return worker.podIP === hostIP ? connectToLoopback(port, signal) : connectToLoopback(port, signal, [worker.podIP]);
   }
 
   async stop(): Promise<void> {
@@ -194,9 +199,15 @@ export class LocalProvider implements Provider {
     }
   }
 
+  #gone(uid: string): void {
+    this.#workers.delete(uid);
+    const failed = (error: unknown) => this.#deps.log.warn({ err: error, uid }, "the pod's network could not be ended");
+    void this.#deps.network?.tearDown(uid).catch(failed);
+  }
+
   #begin(start: PodStart): void {
     const { uid } = podRef(start.pod);
-    this.#workers.set(uid, new PodWorker(this.#deps, start, () => this.#workers.delete(uid)));
+    this.#workers.set(uid, new PodWorker(this.#deps, start, () => this.#gone(uid)));
   }
 }
 

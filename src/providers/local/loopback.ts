@@ -6,11 +6,16 @@ const connectDeadline = 10_000;
 /**
  * A connection to a port on loopback, of the network that the pods of this host share: by IPv4, else by IPv6. The caller may
  * shut down its sending side and go on receiving.
+ * @param hosts of a pod with a network of its own: its address
  * @throws an error with the port in its message
  */
-export async function connectToLoopback(port: number, signal: AbortSignal): Promise<Socket> {
+export async function connectToLoopback(
+  port: number,
+  signal: AbortSignal,
+  hosts: readonly string[] = ["127.0.0.1", "::1"],
+): Promise<Socket> {
   const why: string[] = [];
-  for (const host of ["127.0.0.1", "::1"]) {
+  for (const host of hosts) {
     signal.throwIfAborted();
     const socket = connect({ host, port, allowHalfOpen: true });
     try {

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { runtimeConformance } from "../conformance.ts";
 import { RuntimeSession } from "../conformanceSession.ts";
 import type { ContainerID, ContainerMount, ContainerSpec } from "../contract.ts";
+import { Cgroups } from "./cgroups.ts";
 import { createSandboxLauncher } from "./launchers/sandbox.ts";
 import { makeHarness, type ProcessHarness } from "./processHarness.ts";
 import { findPackage } from "./shim.ts";
@@ -116,6 +117,20 @@ describe.each(
     expect(exit.exitCode).toBe(0);
     expect(readFileSync("/etc/passwd", "utf8")).toContain("root");
     expect(readdirSync("/usr")).not.toContain("hostlet-sandbox-test");
+  });
+
+  it.skipIf(!Cgroups.open())("ends a container that takes more memory than its limit, and says why", async () => {
+    const resources = { memoryLimitBytes: 32 * 2 ** 20, qos: "Burstable" as const };
+    const script = "x=$(head -c 100000000 /dev/zero | tr '\\0' x); echo ${#x}";
+    const spec = harness.spec({ argv: ["/bin/sh", "-c", script], resources });
+    const exit = await session.run(spec);
+    expect(exit).toMatchObject({ exitCode: 137, signal: 9, reason: "OOMKilled" });
+    await session.runtime.stop();
+    session = await RuntimeSession.open(harness);
+    expect(session.recovered[0]?.exit).toMatchObject({ reason: "OOMKilled" });
+    expect(Cgroups.open()?.of(spec.id)).not.toEqual([]);
+    await session.runtime.remove(spec.id);
+    expect(Cgroups.open()?.of(spec.id)).toEqual([]);
   });
 
   it("does not follow a link out of the pod's directory", async () => {

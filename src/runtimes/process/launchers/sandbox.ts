@@ -1,10 +1,11 @@
 import { execFile } from "node:child_process";
-import { readFileSync, realpathSync, statSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { HostletError } from "../../../errors.ts";
 import { removeTree } from "../../../removeTree.ts";
 import type { ContainerExit, ContainerID, ContainerMount, ContainerSpec, RuntimeFeature } from "../../contract.ts";
+import { Cgroups } from "../cgroups.ts";
 import { attemptPaths } from "../layout.ts";
 import type { Payload } from "../payload.ts";
 import { findHelper } from "../shim.ts";
@@ -21,6 +22,8 @@ export interface SandboxOptions {
   hide: readonly string[];
   /** Without root's rights, in a user namespace. @default whether the agent isn't root */
   userNamespace?: boolean;
+  /** Enforces limits, where the host lets the agent make cgroups. @default true */
+  cgroups?: boolean;
 }
 
 const run = promisify(execFile);
@@ -29,8 +32,9 @@ const features: ReadonlySet<RuntimeFeature> = new Set([
   "readOnlyRootFilesystem",
   "readOnlyMounts",
   "hostAliases",
-  "processNamespace",
 ]);
+
+const withLimits: ReadonlySet<RuntimeFeature> = new Set([...features, "limits"]);
 
 /**
  * A root filesystem, mounts, pid namespace and hostname of the container's own: by hostlet-sandbox (shim/sandbox.c), which stands between the
@@ -42,10 +46,12 @@ export function createSandboxLauncher(options: SandboxOptions): Launcher {
 
 class SandboxLauncher implements Launcher {
   readonly name = "sandbox";
-  readonly features = () => features;
+  readonly features = () => (this.#cgroups() ? withLimits : features);
   readonly #options: SandboxOptions;
   readonly #agent: { uid: number; gid: number };
   readonly #userNamespace: boolean;
+  /** Null: this host lets us make none. */
+  #opened: Cgroups | null | undefined;
   #helper = "";
 
   constructor(options: SandboxOptions) {
@@ -87,13 +93,13 @@ class SandboxLauncher implements Launcher {
   }
 
   wrap(spec: ContainerSpec, executable: Executable): Executable {
-    const plan = this.#plan(spec);
+    const plan = this.#plan(spec, this.#cgroups()?.make(spec.id, spec.resources ?? {}));
     const argv = ["hostlet-sandbox", ...sandboxArguments(plan), "--", executable.file, ...executable.argv];
     return { file: this.#helper, argv, cwd: "/", ...this.#owner(plan.user) };
   }
 
   enter(spec: ContainerSpec, argv: readonly string[], payload: Payload): Executable {
-    const plan = this.#plan(spec);
+    const plan = this.#plan(spec, this.#cgroups()?.of(spec.id));
     const args = ["enter", "--target", String(payload.pid), ...programArguments(plan)];
     return {
       file: this.#helper,
@@ -103,8 +109,10 @@ class SandboxLauncher implements Launcher {
     };
   }
 
-  /** hostlet-sandbox says in a file of its own what it could not do. */
+  /** The kernel counts what it killed for want of memory; hostlet-sandbox says in a file of its own what it could not do. */
   ended(id: ContainerID, exit: ContainerExit): ContainerExit {
+    if (!existsSync(this.#workDir(id))) return exit; // another launcher's
+    if (exit.exitCode !== 0 && (this.#cgroups()?.oomKills(id) ?? 0) > 0) return { ...exit, reason: "OOMKilled" };
     if (exit.exitCode < 126 || exit.exitCode > 128 || exit.signal !== undefined) return exit;
     const message = readText(join(this.#workDir(id), "cannot-run"));
     return message === "" ? exit : { ...exit, reason: "ContainerCannotRun", message };
@@ -112,18 +120,26 @@ class SandboxLauncher implements Launcher {
 
   /** What the container wrote into its root: perhaps a lot. */
   async forget(id: ContainerID): Promise<void> {
+    if (!existsSync(this.#workDir(id))) return;
+    this.#cgroups()?.remove(id);
     await removeTree(this.#workDir(id));
+  }
+
+  /** Made where they are first needed: a node without sandboxes leaves the host's cgroups alone. */
+  #cgroups(): Cgroups | undefined {
+    if (this.#opened === undefined) this.#opened = (this.#options.cgroups !== false && Cgroups.open()) || null;
+    return this.#opened ?? undefined;
   }
 
   #workDir(id: ContainerID): string {
     return join(attemptPaths(this.#options.stateDir, id).dir, "sandbox");
   }
 
-  #plan(given: ContainerSpec): SandboxPlan {
+  #plan(given: ContainerSpec, cgroups: string[] = []): SandboxPlan {
     const spec = { ...given, mounts: given.mounts.map((mount) => realSource(given, mount)) };
     const user = this.#user(spec);
     const { hide } = this.#options;
-    return { spec, workDir: this.#workDir(spec.id), user, userNamespace: this.#userNamespace, hide, cgroups: [] };
+    return { spec, workDir: this.#workDir(spec.id), user, userNamespace: this.#userNamespace, hide, cgroups };
   }
 
   #user(spec: ContainerSpec): SandboxUser {

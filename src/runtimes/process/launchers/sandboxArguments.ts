@@ -59,6 +59,7 @@ export function sandboxArguments(plan: SandboxPlan): string[] {
   const rootfs = spec.image?.rootfs;
   const args = ["run", "--work", workDir, ...programArguments(plan)];
   if (spec.hostname !== undefined) args.push("--hostname", spec.hostname);
+  if (spec.networkNamespace !== undefined) args.push("--netns", spec.networkNamespace);
   if (spec.security?.readOnlyRootFilesystem) args.push("--read-only");
   if (rootfs !== undefined) args.push("--rootfs", rootfs);
   else for (const path of hide) args.push("--hide", path);
