@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { expectedCode, type Method, matrix, type Right, rights } from "../integration/support/accessMatrix.ts";
 import { clientPair } from "../integration/support/clusterAccess.ts";
@@ -86,4 +87,16 @@ test("kube-apiserver's own identity is let in: kubectl logs", async () => {
   await node.run("speaks", "echo hello");
   await node.ended("speaks");
   expect(await kubectl.output("logs", "speaks")).toBe("hello\n");
+});
+
+test("a ServiceAccount with deploy/rbac.yaml may ask the cluster who asks the node, and whether they may", async () => {
+  const manifest = join(import.meta.dirname, "../../deploy/rbac.yaml");
+  await kubectl.output("apply", "-f", manifest);
+  const account = "--as=system:serviceaccount:hostlet:hostlet-node";
+  const may = async (...what: string[]) =>
+    (await kubectl.run("auth", "can-i", "create", ...what, account)).stdout.trim();
+  await until(async () => (await may("tokenreviews.authentication.k8s.io")) === "yes", "TokenReviews are forbidden");
+  expect(await may("subjectaccessreviews.authorization.k8s.io")).toBe("yes");
+  expect(await may("deployments.apps")).toBe("no");
+  await kubectl.output("delete", "-f", manifest, "--wait=false");
 });
