@@ -13,6 +13,7 @@ import { requests } from "./requests.ts";
 import { runOn } from "./runOn.ts";
 import { floors, latency, memoryUse, startUp, throughput } from "./scenarios.ts";
 import { missed, withRatios } from "./statistics.ts";
+import { virtualNodes } from "./virtualNodes.ts";
 
 const scenarios = {
   floors,
@@ -26,6 +27,7 @@ const scenarios = {
   probes,
   requests,
   away,
+  nodes: virtualNodes,
 };
 
 /** Which floor of the same run a figure stands beside. */

@@ -12,7 +12,7 @@ import { root } from "./bundle.mjs";
 /** From the top down. A layer may import what is in a later line, and its neighbours in its own line as long as no cycle comes of it. */
 const order = [
   ["cli"],
-  ["node", "server", "devcluster", "hostpipe"],
+  ["node", "server", "devcluster", "hostpipe", "pilot"],
   ["providers", "interlink"],
   ["kubelet"],
   ["runtimes"],

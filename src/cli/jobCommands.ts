@@ -40,3 +40,17 @@ export function slurmOptions(command: Command): Command {
     .option("--slurm-flavor <name>", "of jobs: flavor of pods that name none")
     .option("--slurm-poll-interval <duration>", "of jobs: how often squeue is asked; default: 10s");
 }
+
+/** Of `hostlet node` where a batch system, or a firewall, is around it. */
+export function pilotOptions(command: Command): Command {
+  return command
+    .option("--site <name>", "label jiriaf.site of the node")
+    .option("--node-type <name>", "label jiriaf.nodetype of the node")
+    .option("--no-allocation", "don't take capacity and time from the batch job that this runs in")
+    .option(
+      "--tunnel <url>",
+      "ssh://[USER@]HOST[:PORT]: the cluster finds the kubelet API there, on a port that is free",
+    )
+    .option("--tunnel-bind <address>", "the address of that host which is listened on; default: 127.0.0.1")
+    .option("--nodes <number>", "be so many nodes, NAME-0, NAME-1, ...");
+}

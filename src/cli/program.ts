@@ -3,8 +3,9 @@ import { addAdmit } from "./admitCommand.ts";
 import type { Io } from "./console.ts";
 import { addHostpipe } from "./hostpipeCommand.ts";
 import { addPlugin } from "./interlinkCommands.ts";
-import { addJobCommands, slurmOptions } from "./jobCommands.ts";
+import { addJobCommands, pilotOptions, slurmOptions } from "./jobCommands.ts";
 import type { NodeCommandFlags } from "./node.ts";
+import { addPilot } from "./pilotCommand.ts";
 import type { RunFlags } from "./run.ts";
 import type { UpFlags } from "./up.ts";
 import { version } from "./version.ts";
@@ -57,9 +58,11 @@ export function createProgram(io: Io): Program {
     code = await up(flags, io);
   });
 
-  slurmOptions(
-    clusterNodeOptions(
-      program.command("node").description("be a node of a cluster, until a signal or the end of the walltime"),
+  pilotOptions(
+    slurmOptions(
+      clusterNodeOptions(
+        program.command("node").description("be a node of a cluster, until a signal or the end of the walltime"),
+      ),
     ),
   ).action(async (flags: NodeCommandFlags) => {
     const { node } = await import("./node.ts");
@@ -90,6 +93,10 @@ export function createProgram(io: Io): Program {
   });
 
   addHostpipe(program, io, (ended) => {
+    code = ended;
+  });
+
+  addPilot(program, io, (ended) => {
     code = ended;
   });
 

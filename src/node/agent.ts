@@ -46,8 +46,17 @@ export interface AgentOptions {
   allowNamespaces?: string[];
   log: Logger;
   clock: Clock;
+  /** Makes the kubelet API reachable for a cluster that can't reach this host. Called when it listens, with its port. */
+  expose?(port: number, moved: () => void): Promise<Exposure>;
   /** Gives up waiting for the cluster. */
   signal?: AbortSignal;
+}
+
+/** Where the cluster finds the kubelet API. */
+export interface Exposure {
+  /** May change, which `moved` tells. */
+  readonly port: number;
+  stop(): Promise<void>;
 }
 
 export interface Agent {
@@ -148,9 +157,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       undo.push(() => healthz.stop());
     }
 
+    const exposure = await options.expose?.(server.port, () => registration.renew());
+    undo.push(() => exposure?.stop());
     const capacity = new ProvidedCapacity({ provider, clock, log, signal: abort.signal });
     await capacity.start();
-    const registration = new Registration({
+    const registration: Registration = new Registration({
       client,
       config,
       identity,
@@ -161,7 +172,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       }),
       facts,
       ip,
-      port: server.port,
+      port: () => exposure?.port ?? server.port,
       runtimeVersion: provider.info.runtimeVersion,
       provided: () => capacity.resources,
       clock,
@@ -203,7 +214,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     let stopping: Promise<void> | undefined;
     return {
       nodeName: config.nodeName,
-      port: server.port,
+      port: exposure?.port ?? server.port,
       podCount: () => provider.list().length,
       async drain(cause, leftMs) {
         const deadline = AbortSignal.any([abort.signal, AbortSignal.timeout(Math.max(1, leftMs))]);

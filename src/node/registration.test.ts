@@ -56,7 +56,7 @@ const registrationOf = (config: Partial<NodeConfig> = {}, more: Partial<Registra
     agentID: "agent-1",
     facts: testFacts,
     ip: "10.1.2.3",
-    port: 10250,
+    port: () => 10250,
     runtimeVersion: "process://1",
     clock,
     log: silentLogger,

@@ -25,7 +25,8 @@ export interface RegistrationOptions {
   agentID: string;
   facts: HostFacts;
   ip: string;
-  port: number;
+  /** Where the cluster finds the kubelet API now. */
+  port: () => number;
   runtimeVersion: string;
   /** What the Provider has for pods now, where that is not what this host has. */
   provided?: () => Record<string, string>;
@@ -92,6 +93,11 @@ export class Registration {
   observe(node: Node | undefined): void {
     const ready = node?.status?.conditions?.find((c) => c.type === "Ready")?.status;
     if (ready === (this.#ready.ready ? "True" : "False")) return;
+    this.renew();
+  }
+
+  /** What the Node's status says is written anew. */
+  renew(): void {
     const { clock, signal, log } = this.#options;
     this.#correcting ??= retry(() => this.#writeStatus(), { clock, signal, ...serverAway })
       .catch((error) => {
@@ -191,7 +197,7 @@ export class Registration {
     const { client, config, facts, ip, port, runtimeVersion, clock, signal } = this.#options;
     const previous = this.#node?.status?.conditions ?? [];
     const provided = this.#options.provided?.();
-    const input = { ip, port, runtimeVersion, now: clock.now(), previous, readiness: this.#ready, provided };
+    const input = { ip, port: port(), runtimeVersion, now: clock.now(), previous, readiness: this.#ready, provided };
     const status = nodeStatus(config, facts, input);
     const path = paths.nodes(config.nodeName, "status");
     try {

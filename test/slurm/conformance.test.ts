@@ -20,7 +20,7 @@ providerConformance("slurm", async () => {
   const flags = { nodeName: "slurm", slurmDir: join(root, "shared"), provider: "slurm" };
   const config = await loadConfig({ env: {}, home: root, flags });
   return {
-    open: (context) => new SlurmProvider(context, config, cluster.env()),
+    open: (context) => new SlurmProvider(context, config, { env: cluster.env() }),
     async dispose() {
       await cluster.cancelAll();
       rmSync(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });

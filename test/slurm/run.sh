@@ -4,17 +4,18 @@
 set -euo pipefail
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.." && pwd)
 
-needed=(munged slurmctld slurmd sbatch squeue scancel srun)
+needed=(munged slurmctld slurmd sbatch squeue scancel srun sshd ssh)
 missing() { for program in "${needed[@]}"; do PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null || echo "$program"; done; }
 
 if [ -n "$(missing)" ]; then
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-    echo "not installed: $(missing | tr '\n' ' ')(Debian: slurm-wlm slurm-wlm-basic-plugins munge)"
+    echo "not installed: $(missing | tr '\n' ' ')(Debian: slurm-wlm slurm-wlm-basic-plugins munge openssh-server openssh-client)"
     exit 3
   fi
   export DEBIAN_FRONTEND=noninteractive
   apt-get -q -o DPkg::Lock::Timeout=300 update
-  apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends slurm-wlm slurm-wlm-basic-plugins munge
+  apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends slurm-wlm slurm-wlm-basic-plugins munge openssh-server openssh-client \
+    slurmdbd slurm-wlm-mysql-plugin mariadb-server
 fi
 
 # Files of the distribution, not somebody's stub.

@@ -14,7 +14,7 @@ import { type RunSlurm, slurmCommands } from "./commands.ts";
 import { SharedFiles } from "./files.ts";
 import { installFor } from "./install.ts";
 import { jobLog } from "./jobLog.ts";
-import { SlurmPod, type SlurmPodDeps } from "./pod.ts";
+import { type Lateness, SlurmPod, type SlurmPodDeps } from "./pod.ts";
 import { JobPoller } from "./poller.ts";
 import { Pool } from "./pool.ts";
 import { type SlurmSite, slurmSite } from "./site.ts";
@@ -24,6 +24,13 @@ import { planSubmission } from "./submission.ts";
 /** Jobs tell by way of files; nothing wakes anybody on a network file system. */
 const lookEveryMs = 500;
 const submissionsAtATime = 4;
+
+export interface SlurmProviderOptions {
+  /** @default that of this process */
+  env?: NodeJS.ProcessEnv;
+  /** @default a minute, and 5 s: a network file system's caches */
+  late?: Lateness;
+}
 
 /** A pod is one batch job, in which hostlet's own core runs it. */
 export class SlurmProvider implements Provider {
@@ -44,7 +51,11 @@ export class SlurmProvider implements Provider {
   #stopped = false;
 
   /** @throws {HostletError} ConfigInvalid */
-  constructor(context: ProviderContext, config: NodeConfig, env: NodeJS.ProcessEnv = process.env) {
+  constructor(
+    context: ProviderContext,
+    config: NodeConfig,
+    { env = process.env, late = { byItself: 60_000, killed: 5_000 } }: SlurmProviderOptions = {},
+  ) {
     this.#context = context;
     this.#config = config;
     this.#site = slurmSite(config);
@@ -60,6 +71,7 @@ export class SlurmProvider implements Provider {
       poller: this.#poller,
       config,
       pool: new Pool(submissionsAtATime),
+      late,
       plan: (pod, dir) =>
         planSubmission({
           site: this.#site,

@@ -30,6 +30,7 @@ export interface SlurmPodDeps {
   config: NodeConfig;
   /** sbatch is not called more often at a time than this has room. */
   pool: Pool;
+  late: Lateness;
   plan(pod: Pod, dir: string): Submission | { refused: string };
   report(update: PodUpdate): void;
 }
@@ -41,8 +42,14 @@ export interface FoundPod {
   messageNumber: number;
 }
 
-/** How long a job's last word may take through the shared file system: after an end of its own, and after one that Slurm made. */
-const lateMs = { byItself: 60_000, killed: 5_000 };
+/** How long a job's last word may take through the shared file system, in ms. */
+export interface Lateness {
+  /** After an end of the job's own: it is there, or will be. */
+  byItself: number;
+  /** After one that Slurm made. */
+  killed: number;
+}
+
 /** How long Slurm may take to say why it ended a job whose containers have ended. */
 const namedMs = 30_000;
 /** After this a submission without an answer is taken to have come to nothing. A second job of the pod would not run it. */
@@ -75,6 +82,8 @@ export class SlurmPod {
   /** When the verdict came, or the job was first missed. */
   #overSince: number | undefined;
   #missingSince: number | undefined;
+  /** When the job said that it has come to its end. */
+  #saidOverAt: number | undefined;
   #message: JobMessage | undefined;
   #messageNumber = 0;
   #eventSeq = 0;
@@ -495,14 +504,17 @@ export class SlurmPod {
     const over = verdict?.kind === "over";
     if (this.#message?.over) {
       if (over || !this.#needsSlurmsWord()) return 0;
-      this.#overSince ??= now;
+      this.#saidOverAt ??= now;
       this.#deps.poller.soon();
-      return Math.max(0, this.#overSince + namedMs - now);
+      return Math.max(0, this.#saidOverAt + namedMs - now);
     }
     if (!over) return undefined;
     // A job that was cancelled while it waited has nothing to say.
     if (!this.#message && this.#endingSince !== undefined && !verdict.byItself) return 0;
-    return Math.max(0, (this.#overSince ?? now) + (verdict.byItself ? lateMs.byItself : lateMs.killed) - now);
+    return Math.max(
+      0,
+      (this.#overSince ?? now) + (verdict.byItself ? this.#deps.late.byItself : this.#deps.late.killed) - now,
+    );
   }
 
   /** Whether it was Slurm that ended the containers, for a reason that it alone knows. */
@@ -515,6 +527,10 @@ export class SlurmPod {
 
   #settle(status: PodStatus): void {
     this.#status = status;
+    // Slurm ended the job to start it again: the pod is over, and so is the job.
+    if (this.#message?.interruptedAt !== undefined && this.#verdict?.kind !== "over") {
+      this.#background(this.#deps.run("scancel", [String(this.#message.jobId)]).then(() => {}));
+    }
     this.#save({ final: status });
     this.#deps.poller.untrack(this.ref.uid);
     this.#preparing.abort();

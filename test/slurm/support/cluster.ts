@@ -73,8 +73,15 @@ export class SlurmCluster {
     ];
   }
 
-  startController(): void {
-    this.#run("slurmctld", ["-f", this.conf]);
+  /** A controller without the jobs of before. */
+  async forget(): Promise<void> {
+    await this.stopController();
+    this.startController(["-c"]);
+    await until(() => /idle/.test(this.command("sinfo", ["-h", "-o", "%t"]).stdout), "an idle node");
+  }
+
+  startController(options: string[] = []): void {
+    this.#run("slurmctld", ["-f", this.conf, ...options]);
     this.#daemons.push("slurmctld");
   }
 
@@ -92,6 +99,17 @@ export class SlurmCluster {
     this.command("scancel", ["--signal=KILL", "--full", `--user=${userInfo().uid}`]);
     this.command("scancel", [`--user=${userInfo().uid}`]);
     await until(() => this.command("squeue", ["-h"]).stdout.trim() === "", "the end of all jobs");
+  }
+
+  jobOf(uid: string | undefined): string {
+    const jobs = this.command("squeue", ["-h", "-a", "-t", "all", "-o", "%i %k"]).stdout;
+    return new RegExp(`^(\\d+) hostlet:${uid}$`, "m").exec(jobs)?.[1] ?? "";
+  }
+
+  /** As a host that loses its power. */
+  killAll(id: string): void {
+    const pids = this.command("scontrol", ["listpids", id]).stdout.match(/^\d+/gm) ?? [];
+    this.command("kill", ["-9", ...pids]);
   }
 
   env(): NodeJS.ProcessEnv {
@@ -138,7 +156,7 @@ export async function until(holds: () => boolean, what: string): Promise<void> {
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();

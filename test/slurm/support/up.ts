@@ -52,13 +52,14 @@ export class Up {
       const child = execFile("kubectl", args, { env, timeout: 60_000 }, (error, out, err) => {
         resolve({ code: error ? Number(error.code ?? 1) : 0, out, err });
       });
+      child.stdin?.on("error", () => {}); // it ended without reading
       child.stdin?.end(input);
     });
   }
 
   /** Until what kubectl prints is so. */
   async until(args: string[], holds: (out: string) => boolean): Promise<string> {
-    const deadline = Date.now() + 100_000;
+    const deadline = Date.now() + 60_000;
     for (;;) {
       const { out, err } = await this.kubectl(args);
       if (holds(out)) return out;
