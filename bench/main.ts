@@ -13,6 +13,7 @@ import { requests } from "./requests.ts";
 import { runOn } from "./runOn.ts";
 import { floors, latency, memoryUse, startUp, throughput } from "./scenarios.ts";
 import { missed, withRatios } from "./statistics.ts";
+import { streams } from "./streams.ts";
 import { virtualNodes } from "./virtualNodes.ts";
 
 const scenarios = {
@@ -25,6 +26,7 @@ const scenarios = {
   lives,
   recovery,
   probes,
+  streams,
   requests,
   away,
   nodes: virtualNodes,

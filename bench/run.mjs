@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // npm run bench [-- OPTIONS]; docs/reference/figures.md says what is measured
 //   --quick           fewer pods, shorter windows
-//   --only NAME,NAME  scenarios: floors, start, latency, throughput, memory, lives, recovery, probes, requests, away
+//   --only NAME,NAME  scenarios: floors, start, latency, throughput, memory, lives, recovery, probes, streams, requests, away
 //   --control-plane   embedded, real:1.34.2 (built by scripts/control-plane/get.sh), or several with commas; by default
 //                     embedded, with --markdown both
 //   --dir DIR         where all state is: another file system to compare with; by default /dev/shm where that is a tmpfs
