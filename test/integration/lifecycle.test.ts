@@ -157,14 +157,16 @@ test("a gRPC probe asks the health service", async (context) => {
 
 test("a startup probe holds the liveness probe back, and is not made again by the next agent", async () => {
   const port = await freePort();
-  // It answers the startup probe for a while, and then never again.
+  // It answers the startup probe until it is told to, and then never again.
+  const enough = journal("startup-enough");
   const server = `const s = require("net").createServer().listen(${port}, "127.0.0.1");
-    setTimeout(() => s.close(), 1500); setTimeout(() => {}, 60000)`;
+    setInterval(() => require("fs").existsSync(${JSON.stringify(enough)}) && s.close(), 50)`;
   const startupProbe = { tcpSocket: { port }, periodSeconds: 1, failureThreshold: 30 };
   const livenessProbe = { tcpSocket: { port }, periodSeconds: 1, failureThreshold: 1000 };
   await node.run("startup", "", { containers: [js("main", server, { startupProbe, livenessProbe })] });
   await node.pod("startup", (pod) => statusOf(pod)?.started === true);
   expect((await node.pod("startup", isReady)).status?.phase).toBe("Running");
+  writeFileSync(enough, "");
   await node.stopAgent();
   await node.startAgent();
   // The liveness probe of the next agent fails: so it is made, and the container has stayed started.
