@@ -77,6 +77,7 @@ const configKeys = [
   "slurmConfig",
   "slurmFlavor",
   "slurmPollInterval",
+  "podManifestPath",
   "providerID",
   "logLevel",
 ] as const satisfies (keyof NodeConfig)[];

@@ -144,6 +144,7 @@ function clusterNodeOptions(command: Command): Command {
     .option("--cpu <quantity>", "CPUs for pods; default: the host's")
     .option("--memory <quantity>", "memory for pods; default: the host's")
     .option("--max-pods <number>", "pods at a time; default: 110")
+    .option("--pod-manifest-path <path>", "manifest file or directory of static pods")
     .option("--allow-namespaces <list>", "takes pods of these namespaces only")
     .option("--tls-cert-file <file>", "certificate of the kubelet API")
     .option("--tls-private-key-file <file>", "its key")

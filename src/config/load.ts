@@ -107,6 +107,7 @@ function defaults(home: string): NodeConfig {
     slurmPollInterval: 10_000,
     slurmMemoryOverhead: 128 * 2 ** 20,
     slurmNodeBinary: undefined,
+    podManifestPath: undefined,
     providerID: undefined,
     logLevel: "info",
     syncFrequency: 60_000,

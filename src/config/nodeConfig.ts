@@ -246,6 +246,11 @@ export interface NodeConfig {
    */
   slurmNodeBinary: string | undefined;
   /**
+   * A manifest file, or a directory of them, whose pods run on this node whether or not there is an API server: static pods.
+   * @default none
+   */
+  podManifestPath: string | undefined;
+  /**
    * `spec.providerID` of the Node, where it is made by this agent.
    * @default none
    */

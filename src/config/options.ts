@@ -165,6 +165,7 @@ export const options: { [K in keyof NodeConfig]: Option } = {
     text: plain,
   },
   slurmNodeBinary: { schema: path, text: plain },
+  podManifestPath: { schema: path, text: plain },
   providerID: { schema: v.string("text"), text: plain },
   logLevel: { schema: v.picklist(logLevels, `one of ${logLevels.join(", ")}`), text: plain },
   syncFrequency: {

@@ -12,6 +12,7 @@ import { startKubeletServer } from "../server/kubeletServer.ts";
 import { createAgentMetrics } from "../telemetry/agentMetrics.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { Admission } from "./admission.ts";
+import { isStatic } from "./admissionDecision.ts";
 import { createApiObjects } from "./apiObjects.ts";
 import { keepClient } from "./certificates/clientCertificate.ts";
 import { keepServing, type Serving } from "./certificates/serving.ts";
@@ -29,6 +30,8 @@ import { ProvidedCapacity } from "./providedCapacity.ts";
 import { Registration } from "./registration.ts";
 import { serverAway } from "./serverAway.ts";
 import { lockStateDir } from "./stateLock.ts";
+import { isMirror } from "./staticPods/mirror.ts";
+import { StaticPods } from "./staticPods/staticPods.ts";
 import { StatusWriter } from "./statusWriter.ts";
 import { type Walltime, walltimeLabels, walltimeLabelsEveryMs } from "./walltime.ts";
 
@@ -113,7 +116,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       metrics,
       report(update) {
         starts.reported(update);
-        dispatcher.report(update);
+        if (statics.owns(update.pod.uid)) statics.report(update);
+        else dispatcher.report(update);
         drainer.look();
       },
     };
@@ -134,7 +138,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         drainer.admit(pod);
       },
     });
-    dispatcher.recovered(await provider.recover());
+    const statics = new StaticPods({
+      path: config.podManifestPath,
+      nodeName: config.nodeName,
+      everyMs: config.syncFrequency,
+      ...{ provider, admission, client, writer, clock, log },
+    });
+    undo.push(() => statics.stop());
+    const recovered = await provider.recover();
+    dispatcher.recovered(recovered.filter((pod) => !isStatic(pod)));
+    statics.start(recovered);
 
     const server = await startKubeletServer({
       host: ip === "127.0.0.1" ? ip : "0.0.0.0",
@@ -184,8 +197,15 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       client,
       path: paths.pods(),
       query: { fieldSelector: `spec.nodeName=${config.nodeName}` },
-      onSync: (pods) => dispatcher.sync(pods),
-      onEvent: (type, pod) => (type === "DELETED" ? dispatcher.removed(pod) : dispatcher.changed(pod)),
+      onSync(pods) {
+        dispatcher.sync(pods.filter((pod) => !isMirror(pod)));
+        statics.mirrors(pods.filter(isMirror));
+      },
+      onEvent(type, pod) {
+        if (isMirror(pod)) type === "DELETED" ? statics.mirrorRemoved(pod) : statics.mirrorChanged(pod);
+        else if (type === "DELETED") dispatcher.removed(pod);
+        else dispatcher.changed(pod);
+      },
       backoff: serverAway,
       log,
       clock,
@@ -195,6 +215,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const observe = (node: Node | undefined) => {
       registration.observe(node);
       admission.observe(node);
+      statics.observe(node);
     };
     const watchingSelf = reflect<Node>({
       client,

@@ -3,7 +3,7 @@ import type { PodUpdate } from "../kube/podUpdate.ts";
 import { type Pod, podRef } from "../kube/types.ts";
 import type { Provider } from "../providers/contract.ts";
 import type { Admission } from "./admission.ts";
-import type { Refusal } from "./admissionDecision.ts";
+import { isStatic, type Refusal } from "./admissionDecision.ts";
 
 /** What a Provider has to be told about one pod of the API server. */
 export type Verdict = "create" | "update" | "delete" | "nothing";
@@ -65,7 +65,8 @@ export class PodDispatcher {
   sync(pods: Pod[]): void {
     const present = new Set(pods.map((pod) => podRef(pod).uid));
     for (const pod of this.#options.provider.list()) {
-      if (!present.has(podRef(pod).uid)) this.removed(pod);
+      // A static pod is its file's, not the API server's.
+      if (!present.has(podRef(pod).uid) && !isStatic(pod)) this.removed(pod);
     }
     for (const [uid, standing] of this.#pods) {
       if ((standing === "gone" || standing === "refused") && !present.has(uid)) this.#pods.delete(uid);

@@ -1,4 +1,14 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,17 +23,23 @@ import type {
   Service,
 } from "../../src/kube/types.ts";
 import { parseManifests } from "../../src/manifest/read.ts";
-import { TestNode } from "./support/node.ts";
+import { TestNode, until } from "./support/node.ts";
 
 let node: TestNode;
+/** Of static pods. */
+let manifests: string;
 
 beforeAll(async () => {
-  node = await TestNode.start();
+  manifests = mkdtempSync(join(tmpdir(), "hostlet-manifests-"));
+  node = await TestNode.start({ podManifestPath: manifests });
   // Where a node of a site stands: others may pass, and find nothing.
   for (const dir of [node.dir, join(node.dir, ".hostlet")]) chmodSync(dir, 0o711);
 });
 
-afterAll(() => node.stop());
+afterAll(async () => {
+  await node.stop();
+  rmSync(manifests, { recursive: true });
+});
 
 const root = process.getuid?.() === 0;
 
@@ -360,5 +376,62 @@ describe("environment and volumes", () => {
       nodeName: node.config.nodeName,
     });
     expect((await node.ended("csi")).status?.message).toContain("type csi");
+  });
+});
+
+describe("static pods", () => {
+  const name = () => `static-${node.config.nodeName}`;
+  const manifest = (script: string) =>
+    JSON.stringify({
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name: "static" },
+      spec: {
+        terminationGracePeriodSeconds: 1,
+        containers: [{ name: "main", image: "none", command: ["sh", "-c", script] }],
+      },
+    });
+  const put = (text: string) => {
+    const draft = join(manifests, ".static.yaml");
+    writeFileSync(draft, text);
+    renameSync(draft, join(manifests, "static.yaml"));
+  };
+  const said = (word: string) =>
+    until(async () => (await node.logs(name()).catch(() => "")).includes(word), `the static pod never said ${word}`);
+
+  test("run from a file with a mirror on the API server, which is made again when it is deleted", async () => {
+    put(manifest("echo first; exec sleep 1000"));
+    const mirror = await node.running(name());
+    expect(mirror.metadata?.annotations).toMatchObject({
+      "kubernetes.io/config.source": "file",
+      "kubernetes.io/config.mirror": mirror.metadata?.annotations?.["kubernetes.io/config.hash"],
+    });
+    expect(mirror.metadata?.ownerReferences?.[0]).toMatchObject({ kind: "Node", name: node.config.nodeName });
+    await said("first");
+    const { containerID } = mirror.status!.containerStatuses![0]!;
+    await node.deleteNow(name());
+    const again = await node.pod(
+      name(),
+      ({ metadata, status }) => metadata?.uid !== mirror.metadata?.uid && status?.phase === "Running",
+    );
+    expect(again.status?.containerStatuses?.[0]).toMatchObject({ containerID, restartCount: 0 });
+  });
+
+  test("go on under the next agent, change with their file, also without an API server, and end with it", async () => {
+    const before = (await node.running(name())).status!.containerStatuses![0]!.containerID;
+    await node.stopAgent();
+    await node.startAgent();
+    await said("first");
+    expect((await node.running(name())).status!.containerStatuses![0]!.containerID).toBe(before);
+    const proof = join(node.dir, "static-second");
+    const isNodes = ({ user }: { user: string }) => user === `system:node:${node.config.nodeName}`;
+    const restore = node.cluster.faults?.add({ match: isNodes, kind: "reset", times: Number.POSITIVE_INFINITY });
+    put(manifest(`echo second; touch ${proof}; exec sleep 1000`));
+    await until(() => existsSync(proof), "the changed pod did not start");
+    restore?.();
+    await said("second");
+    rmSync(join(manifests, "static.yaml"));
+    await until(() => !existsSync(node.path(name())), "the static pod is left");
+    await node.gone(name());
   });
 });

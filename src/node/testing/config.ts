@@ -49,6 +49,7 @@ export function testConfig(changes: Partial<NodeConfig> = {}): NodeConfig {
     slurmPollInterval: 10_000,
     slurmMemoryOverhead: 0,
     slurmNodeBinary: undefined,
+    podManifestPath: undefined,
     providerID: undefined,
     logLevel: "silent",
     syncFrequency: 60_000,

@@ -8,6 +8,7 @@ import type { Eviction } from "../../kubelet/eviction.ts";
 import type { PodNetwork } from "../../kubelet/network/podNetwork.ts";
 import type { PodFiles } from "../../kubelet/podFiles.ts";
 import { type PodStart, PodWorker } from "../../kubelet/podWorker.ts";
+import { referencedObjects } from "../../kubelet/references.ts";
 import { type AgentRights, readAgentRights } from "../../kubelet/security/agentRights.ts";
 import { DiskUsage } from "../../kubelet/volumes/usage.ts";
 import { WorkQueue } from "../../kubelet/workQueue.ts";
@@ -205,9 +206,24 @@ export class LocalProvider implements Provider {
     void this.#deps.network?.tearDown(uid).catch(failed);
   }
 
+  /** No API server lets such a pod in, but a file or another protocol may bring one: it must not take the agent with it. */
+  #malformed({ pod }: PodStart, cause: unknown): void {
+    const ref = podRef(pod);
+    const message = `the pod's specification is not one of Kubernetes: ${(cause as Error).message}`;
+    this.#deps.log.warn({ err: cause, pod: ref }, "a pod is malformed");
+    this.#deps.events.emit({ pod: ref, type: "Warning", reason: "PodInvalid", message });
+    this.#deps.report({ pod: ref, status: { phase: "Failed", reason: "PodInvalid", message }, gone: false });
+  }
+
   #begin(start: PodStart): void {
     const { uid } = podRef(start.pod);
-    this.#workers.set(uid, new PodWorker(this.#deps, start, () => this.#gone(uid)));
+    try {
+      // What is looked through later, too: better that it fails now.
+      referencedObjects(start.pod);
+      this.#workers.set(uid, new PodWorker(this.#deps, start, () => this.#gone(uid)));
+    } catch (cause) {
+      this.#malformed(start, cause);
+    }
   }
 }
 
