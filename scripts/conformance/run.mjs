@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// npm run test:conformance: bundles test/conformance/main.ts and the command as they are now, and runs them as root in a network
-// namespace of their own, so that the pods' bridge is none of the machine's.
+// npm run test:conformance: bundles test/conformance/main.ts and the command as they are now, and runs them as root in network and
+// mount namespaces of their own, so that the pods' bridge and namespaces are none of the machine's.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ if (process.env[inside]) {
     if (status !== 0) process.exit(status ?? 1);
   }
   const script = 'ip link set lo up && exec "$@"';
-  const args = ["--net", "sh", "-c", script, "sh", process.execPath, ...process.argv.slice(1)];
+  const args = ["--net", "--mount", "sh", "-c", script, "sh", process.execPath, ...process.argv.slice(1)];
   const { status } = spawnSync("unshare", args, { stdio: "inherit", env: { ...process.env, [inside]: "1" } });
   process.exitCode = status ?? 1;
 }

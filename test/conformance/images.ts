@@ -23,8 +23,11 @@ export function makeImages(dir: string, programs: string): ImageEntry[] {
   symlinkSync("agnhost", join(agnhost, "agnhost-2"));
   mkdirSync(join(agnhost, "uploads"));
   addProgram(agnhost, "/usr/bin/curl");
-  rmSync(join(agnhost, "bin/nc"));
   addProgram(agnhost, join(programs, "nc/nc"));
+  // Busybox's shell would take its own nc, whatever PATH says.
+  addProgram(agnhost, "/bin/dash");
+  for (const name of ["nc", "sh"]) rmSync(join(agnhost, "bin", name));
+  symlinkSync("../usr/bin/dash", join(agnhost, "bin/sh"));
   const nnp = makeRoot(join(dir, "nonewprivs"));
   mkdirSync(join(nnp, "usr/local/bin"), { recursive: true });
   cpSync(join(programs, "nnp"), join(nnp, "usr/local/bin/nnp"));

@@ -40,6 +40,8 @@ export class LocalProvider implements Provider {
   /** Containers of pods without a record that can be read, by UID: the pod's own object gives them a worker again. */
   readonly #unclaimed = new Map<string, RuntimeContainer[]>();
   readonly #usage: DiskUsage;
+  /** Networks of pods that are gone. */
+  readonly #ending = new Set<Promise<void>>();
 
   constructor({ context, runtime, files, preparer, hostIP, ...options }: LocalProviderOptions) {
     this.#usage = new DiskUsage(context.clock);
@@ -169,6 +171,7 @@ export class LocalProvider implements Provider {
     this.#deps.queue.stop();
     for (const worker of this.#workers.values()) worker.stop();
     await this.#deps.runtime.stop();
+    await Promise.all(this.#ending);
   }
 
   #worker(pod: PodRef): PodWorker {
@@ -203,7 +206,10 @@ export class LocalProvider implements Provider {
   #gone(uid: string): void {
     this.#workers.delete(uid);
     const failed = (error: unknown) => this.#deps.log.warn({ err: error, uid }, "the pod's network could not be ended");
-    void this.#deps.network?.tearDown(uid).catch(failed);
+    const ending = this.#deps.network?.tearDown(uid).catch(failed);
+    if (!ending) return;
+    this.#ending.add(ending);
+    void ending.then(() => this.#ending.delete(ending));
   }
 
   /** No API server lets such a pod in, but a file or another protocol may bring one: it must not take the agent with it. */

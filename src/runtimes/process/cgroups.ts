@@ -106,6 +106,7 @@ export class Cgroups {
     try {
       if (roots.version === 2) delegate(roots.dir);
       const cgroups = new Cgroups(roots);
+      // Whether it may, it learns by doing.
       for (const root of cgroups.#dirs) mkdirSync(join(root, "hostlet"), { recursive: true });
       return cgroups;
     } catch {
@@ -143,14 +144,15 @@ export class Cgroups {
     return Math.max(0, ...counts.map((count) => Number(count ?? 0)));
   }
 
-  /** Removes them; the pod's too, with its last container. One in which something still dies is left. */
+  /** Removes them, and those above that are empty then. One in which something still dies is left. */
   remove(id: ContainerID): void {
-    for (const dir of this.of(id)) {
-      try {
-        rmdirSync(dir);
-        rmdirSync(dirname(dir));
-      } catch {
-        // not empty: another container of the pod, or a process that is being ended
+    for (const root of this.#dirs) {
+      for (const below of places(id).filter((place) => existsSync(join(root, place)))) {
+        try {
+          for (let at = below; at !== "."; at = dirname(at)) rmdirSync(join(root, at));
+        } catch {
+          // not empty: another container, or a process that is being ended
+        }
       }
     }
   }
