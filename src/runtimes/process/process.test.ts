@@ -93,6 +93,19 @@ describe("the process runtime", () => {
     }
   });
 
+  it.skipIf(process.getuid?.() !== 0)("execs as the container's user, who owns the streams", async () => {
+    const { spec } = await startSleeper(sleeper({ security: { uid: 65534, gid: 65534, groups: [] }, workingDir: "/" }));
+    const argv = ["/bin/sh", "-c", "echo $(id -u) $(id -G); echo err > /dev/stderr; sleep 1000"];
+    const streams = await session.runtime.exec!(
+      spec.id,
+      { argv, stdin: false, tty: false },
+      new AbortController().signal,
+    );
+    expect(String(await once(streams.stdout, "data"))).toBe("65534 65534\n");
+    expect(String(await once(streams.stderr!, "data"))).toBe("err\n");
+    streams.close();
+  });
+
   it("never makes an attempt twice", async () => {
     const { spec } = await startSleeper();
     await expect(session.runtime.start(spec)).rejects.toThrow(/never made twice/);
