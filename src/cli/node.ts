@@ -57,6 +57,7 @@ const configKeys = [
   "interlinkCertFile",
   "interlinkKeyFile",
   "interlinkStatusInterval",
+  "interlinkPingInterval",
   "podsDir",
   "stateDir",
   "pathLayout",

@@ -46,8 +46,26 @@ const configKeys = [
  * @throws {HostletError} ConfigInvalid, StateLocked, ListenFailed, RuntimeUnavailable
  */
 export async function plugin(flags: PluginFlags, io: Io): Promise<number> {
-  const clock = systemClock;
-  const home = io.env.HOME || homedir();
+  const interrupt = onInterrupt(io, systemClock);
+  try {
+    const server = await startConfiguredPlugin(flags, io, io.env.HOME || homedir());
+    io.stdout.write(`plugin of provider ${server.provider} listens on ${server.listen}\n`);
+    await new Promise<void>((resolve) => interrupt.first.addEventListener("abort", () => resolve(), { once: true }));
+    await server.stop();
+    return 0;
+  } finally {
+    interrupt.dispose();
+  }
+}
+
+export interface ConfiguredPlugin {
+  provider: string;
+  listen: string;
+  stop(): Promise<void>;
+}
+
+/** @throws {HostletError} as `plugin` */
+export async function startConfiguredPlugin(flags: PluginFlags, io: Io, home: string): Promise<ConfiguredPlugin> {
   const config = await loadConfig({
     flags: Object.fromEntries(configKeys.map((key) => [key, flags[key]])),
     env: io.env,
@@ -55,12 +73,11 @@ export async function plugin(flags: PluginFlags, io: Io): Promise<number> {
     ...(flags.config === undefined ? {} : { file: flags.config }),
     defaults: { stateDir: join(home, ".hostlet/plugin") },
   });
-  const log = createLogger(config.logLevel);
   const listen = flags.listen ?? `unix:${join(config.stateDir, "plugin.sock")}`;
   const hostIP = config.nodeIP ?? "127.0.0.1";
   const resources = nodeResources(config, readHostFacts());
+  const { cpu = "", memory = "", pods = "" } = resources;
   const lock = lockStateDir(config.stateDir);
-  const interrupt = onInterrupt(io, clock);
   try {
     const server = await startPlugin({
       address: parseAddress(listen, "--listen"),
@@ -69,19 +86,21 @@ export async function plugin(flags: PluginFlags, io: Io): Promise<number> {
       ...(flags.tokenFile !== undefined && { authenticate: tokenFileAuth(flags.tokenFile) }),
       provider: (context) => createProvider({ config, context, hostIP, allocatable: resources }),
       stateDir: config.stateDir,
-      ...(flags.reportResources && {
-        resources: { cpu: resources.cpu!, memory: resources.memory!, pods: resources.pods! },
-      }),
-      clock,
-      log,
+      ...(flags.reportResources && { resources: { cpu, memory, pods } }),
+      clock: systemClock,
+      log: createLogger(config.logLevel),
     });
-    io.stdout.write(`plugin of provider ${config.provider} listens on ${listen.replace(/:0$/, `:${server.port}`)}\n`);
-    await new Promise<void>((resolve) => interrupt.first.addEventListener("abort", () => resolve(), { once: true }));
-    await server.stop();
-    return 0;
-  } finally {
-    interrupt.dispose();
+    return {
+      provider: config.provider,
+      listen: listen.replace(/:0$/, `:${server.port}`),
+      async stop() {
+        await server.stop();
+        lock.release();
+      },
+    };
+  } catch (error) {
     lock.release();
+    throw error;
   }
 }
 

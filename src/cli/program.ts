@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { addAdmit } from "./admitCommand.ts";
 import type { Io } from "./console.ts";
 import { addHostpipe } from "./hostpipeCommand.ts";
-import { addPlugin } from "./interlinkCommands.ts";
+import { addInterlink } from "./interlinkCommands.ts";
 import { addJobCommands, pilotOptions, slurmOptions } from "./jobCommands.ts";
 import type { NodeCommandFlags } from "./node.ts";
 import { addPilot } from "./pilotCommand.ts";
@@ -88,7 +88,7 @@ export function createProgram(io: Io): Program {
     code = ended;
   });
 
-  addPlugin(program, io, (ended) => {
+  addInterlink(program, io, (ended) => {
     code = ended;
   });
 
@@ -167,6 +167,7 @@ function clusterNodeOptions(command: Command): Command {
     .option("--interlink-cert-file <file>", "this node's certificate for it")
     .option("--interlink-key-file <file>", "its key")
     .option("--interlink-status-interval <duration>", "how often it is asked for statuses; default: 5s")
+    .option("--interlink-ping-interval <duration>", "how often it is asked whether it is there; default: 30s")
     .option(
       "--isolation <kind>",
       "none: containers see the host; sandbox: a root, mounts and processes of their own; default: none",

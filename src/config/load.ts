@@ -71,6 +71,7 @@ function defaults(home: string): NodeConfig {
     interlinkCertFile: undefined,
     interlinkKeyFile: undefined,
     interlinkStatusInterval: 5000,
+    interlinkPingInterval: 30_000,
     podsDir: join(home, ".hostlet/pods"),
     stateDir: join(home, ".hostlet/state"),
     pathLayout: "namespace",

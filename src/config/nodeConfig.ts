@@ -71,6 +71,11 @@ export interface NodeConfig {
    */
   interlinkStatusInterval: number;
   /**
+   * How often it is asked whether it is there; a node whose far end does not answer is not Ready. Milliseconds, or in text a duration.
+   * @default 30s
+   */
+  interlinkPingInterval: number;
+  /**
    * Where a pod's directories are found: `<podsDir>/<namespace>/<pod>`.
    * @default ~/.hostlet/pods
    */

@@ -102,6 +102,14 @@ export const options: { [K in keyof NodeConfig]: Option } = {
   interlinkCaFile: { schema: path, text: plain },
   interlinkCertFile: { schema: path, text: plain },
   interlinkKeyFile: { schema: path, text: plain },
+  interlinkPingInterval: {
+    schema: v.pipe(
+      v.union([v.string(), v.number()], "a duration such as 30s"),
+      v.transform(parseDuration),
+      durationFound,
+    ),
+    text: plain,
+  },
   interlinkStatusInterval: {
     schema: v.pipe(
       v.union([v.string(), v.number()], "a duration such as 5s"),

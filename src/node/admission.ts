@@ -10,7 +10,7 @@ interface Share {
 /** Keeps account of what the pods of this node take of it, and decides whether one more can come. */
 export class Admission {
   readonly #nodeName: string;
-  readonly #capacity: ReadonlyMap<string, number>;
+  #capacity: ReadonlyMap<string, number>;
   readonly #shares = new Map<string, Share>();
   readonly #used = new Map<string, number>();
   #node: Node | undefined;
@@ -18,6 +18,11 @@ export class Admission {
   /** @param resources the node's allocatable ones */
   constructor(nodeName: string, resources: Readonly<Record<string, string>>) {
     this.#nodeName = nodeName;
+    this.#capacity = allocatable(resources);
+  }
+
+  /** The node has more or less than before; pods that are here stay. */
+  resize(resources: Readonly<Record<string, string>>): void {
     this.#capacity = allocatable(resources);
   }
 

@@ -5,7 +5,7 @@ import type { KubeClient } from "../kube/client.ts";
 import { paths } from "../kube/paths.ts";
 import { reflect } from "../kube/reflector.ts";
 import { type Node, type Pod, podRef } from "../kube/types.ts";
-import type { ProviderContext } from "../providers/contract.ts";
+import type { NodeNews, ProviderContext } from "../providers/contract.ts";
 import { apiReviews } from "../server/guard/reviews.ts";
 import { startHealthzServer } from "../server/healthz.ts";
 import { startKubeletServer } from "../server/kubeletServer.ts";
@@ -108,12 +108,18 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const objects = createApiObjects({ client, clock, log });
     const metrics = createAgentMetrics();
     const starts = new PodStarts(clock, metrics);
+    const news: NodeNews = {};
+    let registration: Registration | undefined;
     const context: ProviderContext = {
       objects,
       events,
       clock,
       log,
       metrics,
+      nodeNews(told) {
+        Object.assign(news, told);
+        registration?.newsChanged();
+      },
       report(update) {
         starts.reported(update);
         if (statics.owns(update.pod.uid)) statics.report(update);
@@ -170,11 +176,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       undo.push(() => healthz.stop());
     }
 
-    const exposure = await options.expose?.(server.port, () => registration.renew());
+    const exposure = await options.expose?.(server.port, () => registration?.renew());
     undo.push(() => exposure?.stop());
     const capacity = new ProvidedCapacity({ provider, clock, log, signal: abort.signal });
     await capacity.start();
-    const registration: Registration = new Registration({
+    const registered = new Registration({
       client,
       config,
       identity,
@@ -188,11 +194,17 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       port: () => exposure?.port ?? server.port,
       runtimeVersion: provider.info.runtimeVersion,
       provided: () => capacity.resources,
+      news: () => {
+        admission.resize(nodeResources(config, facts, { ...capacity.resources, ...news.resources }));
+        return news;
+      },
       clock,
       log,
       signal: abort.signal,
     });
-    await registration.start();
+    await registered.start();
+    registration = registered;
+    if (Object.keys(news).length > 0) registered.newsChanged();
     const watching = reflect<Pod>({
       client,
       path: paths.pods(),
@@ -213,7 +225,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     });
     undo.push(() => watching.catch(() => {}));
     const observe = (node: Node | undefined) => {
-      registration.observe(node);
+      registered.observe(node);
       admission.observe(node);
       statics.observe(node);
     };
@@ -240,17 +252,17 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       async drain(cause, leftMs) {
         const deadline = AbortSignal.any([abort.signal, AbortSignal.timeout(Math.max(1, leftMs))]);
         // Pods are ended whether or not the cluster can be told.
-        const cordoned = registration.cordon(cause.reason, cause.message).catch((error) => {
+        const cordoned = registered.cordon(cause.reason, cause.message).catch((error) => {
           log.warn({ err: error }, "the node could not be cordoned");
         });
         await drainer.drain(cause, leftMs, deadline);
         await Promise.all([unlessAborted(cordoned, deadline).catch(() => {}), writer.flush(deadline)]);
       },
-      removeNode: () => registration.remove(),
+      removeNode: () => registered.remove(),
       stop(flushMs = 2000) {
         stopping ??= (async () => {
           const flush = AbortSignal.timeout(flushMs);
-          await Promise.all([writer.flush(flush), events.flush(flushMs), registration.release().catch(() => {})]);
+          await Promise.all([writer.flush(flush), events.flush(flushMs), registered.release().catch(() => {})]);
           await stopAll();
         })();
         return stopping;

@@ -48,14 +48,15 @@ export function createProvider(options: ProviderOptions): Provider {
 }
 
 function createInterlinkProvider({ config, context, hostIP, allocatable }: ProviderOptions): Provider {
-  const { interlinkUrl: url, stateDir, interlinkStatusInterval: statusIntervalMs } = config;
+  const { interlinkUrl: url, stateDir } = config;
+  const { interlinkStatusInterval: statusIntervalMs, interlinkPingInterval: pingIntervalMs } = config;
   if (url === undefined) {
     throw new HostletError("ConfigInvalid", "--provider interlink: say where pods go, by --interlink-url URL");
   }
   const { interlinkTokenFile: tokenFile, interlinkCaFile: caFile } = config;
   const { interlinkCertFile: certFile, interlinkKeyFile: keyFile } = config;
   const endpoint = { url, tokenFile, caFile, certFile, keyFile };
-  return new InterlinkProvider({ context, endpoint, stateDir, hostIP, allocatable, statusIntervalMs });
+  return new InterlinkProvider({ context, endpoint, stateDir, hostIP, allocatable, statusIntervalMs, pingIntervalMs });
 }
 
 function createLocalProvider({ config, context, hostIP, allocatable }: ProviderOptions): Provider {

@@ -97,7 +97,7 @@ export function nodeResources(
     ...provided,
     cpu: config.cpu ?? provided.cpu ?? String(facts.cpus),
     memory: config.memory ?? provided.memory ?? `${Math.floor(facts.memoryBytes / 1024)}Ki`,
-    pods: String(config.maxPods),
+    pods: provided.pods ?? String(config.maxPods),
     ...config.extendedResources,
   };
 }
@@ -118,10 +118,13 @@ export function nodeStatus(
     readiness: NodeReadiness;
     /** See `nodeResources`. */
     provided?: Record<string, string> | undefined;
+    /** A condition of the Provider's own. */
+    condition?: Pick<NodeCondition, "type" | "status" | "reason" | "message"> | undefined;
   },
 ): NodeStatus {
   const resources = nodeResources(config, facts, input.provided);
   const { ready, reason, message } = input.readiness;
+  const own = input.condition;
   const condition = (type: string, status: "True" | "False", reason: string, message: string): NodeCondition => {
     const before = input.previous.find((c) => c.type === type);
     const now = toTime(input.now);
@@ -141,7 +144,10 @@ export function nodeStatus(
       { type: "InternalIP", address: input.ip },
       { type: "Hostname", address: config.nodeName },
     ],
-    conditions: [condition("Ready", ready ? "True" : "False", reason, message)],
+    conditions: [
+      condition("Ready", ready ? "True" : "False", reason, message),
+      ...(own ? [condition(own.type, own.status as "True" | "False", own.reason ?? "", own.message ?? "")] : []),
+    ],
     daemonEndpoints: { kubeletEndpoint: { Port: input.port } },
     nodeInfo: {
       architecture: facts.architecture,

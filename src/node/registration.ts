@@ -5,6 +5,7 @@ import type { KubeClient } from "../kube/client.ts";
 import { paths } from "../kube/paths.ts";
 import { backoffMs, retry } from "../kube/retry.ts";
 import type { Lease, Node, Taint } from "../kube/types.ts";
+import type { NodeNews } from "../providers/contract.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { agentAnnotation, checkLease } from "./leaseGuard.ts";
 import { type AgentIdentityKind, type LabelPlan, planLabels } from "./nodeLabels.ts";
@@ -30,6 +31,8 @@ export interface RegistrationOptions {
   runtimeVersion: string;
   /** What the Provider has for pods now, where that is not what this host has. */
   provided?: () => Record<string, string>;
+  /** What the Provider last said of the node's state; `newsChanged` when it is another. @default nothing */
+  news?: () => NodeNews;
   /** Labels that change with time, such as the walltime that is left. @default none */
   changingLabels?: (now: number) => Record<string, string>;
   /** How often those are rewritten. @default 10_000 */
@@ -59,6 +62,8 @@ export class Registration {
   #ready: NodeReadiness = nodeReady;
   #correcting: Promise<void> | undefined;
   #renewing: Promise<void> | undefined;
+  #telling: Promise<void> | undefined;
+  #toldTaints: string | undefined;
   #released = false;
 
   constructor(options: RegistrationOptions) {
@@ -92,7 +97,7 @@ export class Registration {
    */
   observe(node: Node | undefined): void {
     const ready = node?.status?.conditions?.find((c) => c.type === "Ready")?.status;
-    if (ready === (this.#ready.ready ? "True" : "False")) return;
+    if (ready === (this.#readiness.ready ? "True" : "False")) return;
     this.renew();
   }
 
@@ -106,6 +111,18 @@ export class Registration {
       .finally(() => {
         this.#correcting = undefined;
       });
+  }
+
+  /** The Provider has something new to say of the node. */
+  newsChanged(): void {
+    const { clock, signal, log } = this.#options;
+    const write = async () => {
+      await retry(() => this.#writeStatus(), { clock, signal, ...serverAway });
+      await this.#writeTaints();
+    };
+    this.#telling = (this.#telling ?? Promise.resolve()).then(write).catch((error) => {
+      if (!signal.aborted) log.warn({ err: error }, "what the provider says of the node could not be written");
+    });
   }
 
   /** Nothing new is scheduled here any more, and everybody sees why. What can't be written is left to the Lease's end. */
@@ -146,6 +163,34 @@ export class Registration {
     } catch (error) {
       if (!isNotFound(error)) throw error;
     }
+  }
+
+  /** The agent's own reasons come first: a node that is being emptied is not Ready, whatever its Provider says. */
+  get #readiness(): NodeReadiness {
+    return this.#ready.ready ? (this.#options.news?.().ready ?? this.#ready) : this.#ready;
+  }
+
+  /** The Provider's taints in the place of those that it had before; the configuration's and Kubernetes' own stay. */
+  async #writeTaints(): Promise<void> {
+    const { client, config, facts, identity, log, signal } = this.#options;
+    const wanted = this.#options.news?.().taints;
+    if (!wanted || JSON.stringify(wanted) === this.#toldTaints) return;
+    this.#toldTaints = JSON.stringify(wanted);
+    if (identity === "node") {
+      const words = wanted.map(({ key, value, effect }) => `${key}${value ? `=${value}` : ""}:${effect}`).join(" ");
+      if (words)
+        log.warn(
+          `a node may not taint itself; what runs its pods asks for: kubectl taint node ${config.nodeName} ${words}`,
+        );
+      return;
+    }
+    const node = await client.get<Node>(paths.nodes(config.nodeName), { signal });
+    const configured = new Set((nodeObject(config, facts).spec?.taints ?? []).map(({ key }) => key));
+    const kept = (node.spec?.taints ?? []).filter(
+      ({ key }) => configured.has(key) || key.startsWith("node.kubernetes.io/"),
+    );
+    const taints = [...kept, ...wanted.filter(({ key }) => !configured.has(key))];
+    await client.patch<Node>(paths.nodes(config.nodeName), { spec: { taints } }, "merge", { signal });
   }
 
   #labels(): LabelPlan {
@@ -196,8 +241,18 @@ export class Registration {
   async #writeStatus(): Promise<void> {
     const { client, config, facts, ip, port, runtimeVersion, clock, signal } = this.#options;
     const previous = this.#node?.status?.conditions ?? [];
-    const provided = this.#options.provided?.();
-    const input = { ip, port: port(), runtimeVersion, now: clock.now(), previous, readiness: this.#ready, provided };
+    const { resources, condition } = this.#options.news?.() ?? {};
+    const provided = { ...this.#options.provided?.(), ...resources };
+    const input = {
+      ip,
+      port: port(),
+      runtimeVersion,
+      now: clock.now(),
+      previous,
+      readiness: this.#readiness,
+      provided,
+      condition,
+    };
     const status = nodeStatus(config, facts, input);
     const path = paths.nodes(config.nodeName, "status");
     try {

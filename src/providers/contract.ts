@@ -4,7 +4,7 @@ import type { EventSink } from "../kube/events.ts";
 import type { LogOptions } from "../kube/logOptions.ts";
 import type { ObjectSource } from "../kube/objectSource.ts";
 import type { PodUpdate } from "../kube/podUpdate.ts";
-import type { Pod, PodRef, PodStatus } from "../kube/types.ts";
+import type { Pod, PodRef, PodStatus, Taint } from "../kube/types.ts";
 import type { Eviction } from "../kubelet/eviction.ts";
 import type { ContainerStats } from "../runtimes/contract.ts";
 import type { AttachRequest, ContainerStreams, ExecRequest } from "../runtimes/streams.ts";
@@ -19,8 +19,22 @@ export interface ProviderContext {
   log: Logger;
   /** What is counted for `/metrics` and `/metrics/probes`. Absent: nobody asks. */
   metrics?: AgentMetrics;
+  /** Tells what the node is to say of itself. Absent: it says what it knows without. */
+  nodeNews?(news: NodeNews): void;
   /** Pushes a status. Cheap, synchronous; the latest one of a pod wins. */
   report(update: PodUpdate): void;
+}
+
+/** What a Provider whose pods run elsewhere knows of the node's state. What is absent stays as it was. */
+export interface NodeNews {
+  /** Whether pods can be run at all: the node's Ready, as far as it is the Provider's. */
+  ready?: { ready: boolean; reason: string; message: string };
+  /** A condition of the Provider's own. */
+  condition?: { type: string; status: "True" | "False"; reason: string; message: string };
+  /** Capacity and allocatable, by resource; others stay. */
+  resources?: Record<string, string>;
+  /** All taints but those of the node's own configuration. */
+  taints?: Taint[];
 }
 
 /** True, or the sentence that tells a user why not (the kubelet API answers 501 with it). */

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { paths } from "../../src/kube/paths.ts";
-import type { ConfigMap, Secret } from "../../src/kube/types.ts";
+import type { ConfigMap, Node, Secret } from "../../src/kube/types.ts";
 import { TestNode, terminatedState, until } from "./support/node.ts";
 import { TestPlugin } from "./support/plugin.ts";
 
@@ -16,6 +16,7 @@ beforeAll(async () => {
     provider: "interlink",
     interlinkUrl: plugin.url,
     interlinkStatusInterval: 50,
+    interlinkPingInterval: 1000,
   });
 });
 
@@ -100,13 +101,48 @@ test("node and plugin come back, and nothing is started twice", async () => {
   await node.running("steady");
   await until(() => existsSync(journal), "it never started");
   await node.stopAgent();
+  await plugin.leaveApi();
   await plugin.leave();
   await node.startAgent();
   await plugin.listen();
+  await plugin.listenApi();
   await node.run("next", "exit 0");
   expect((await node.ended("next")).status?.phase).toBe("Succeeded");
   expect((await node.running("steady")).status?.containerStatuses?.[0]?.restartCount).toBe(0);
   expect(readFileSync(journal, "utf8")).toBe("start\n");
   await node.deleteNow("steady");
   await node.gone("steady");
+});
+
+test("a far end that is away makes the node NotReady with interLink's condition, and no pod anything that it is not", async () => {
+  await node.run("unmoved", "exec sleep 60");
+  await node.running("unmoved");
+  const condition = async (type: string) => {
+    const { status } = await node.client.get<Node>(paths.nodes("far-1"));
+    return status?.conditions?.find((one) => one.type === type);
+  };
+  expect(await condition("InterlinkConnectivity")).toMatchObject({ status: "True" });
+  await plugin.leave();
+  await until(async () => (await condition("Ready"))?.status === "False", "the node stays Ready");
+  expect(await condition("Ready")).toMatchObject({ reason: "InterlinkPingFailed" });
+  expect(await condition("InterlinkConnectivity")).toMatchObject({ status: "False", reason: "InterlinkPingFailed" });
+  await node.run("early", "exit 0", { nodeName: "far-1" }); // no scheduler would
+  const early = await node.pod("early", (pod) => Boolean(pod.status?.containerStatuses?.[0]?.state?.waiting?.message));
+  expect(early.status).toMatchObject({ phase: "Pending" });
+  expect(early.status?.containerStatuses?.[0]?.state?.waiting?.reason).toBe("ProviderFailed");
+  expect((await node.running("unmoved")).status?.phase).toBe("Running");
+  await plugin.listen();
+  await until(async () => (await condition("Ready"))?.status === "True", "the node stays NotReady");
+  expect((await node.ended("early")).status?.phase).toBe("Succeeded");
+  await node.deleteNow("unmoved");
+});
+
+test("a ConfigMap that changes is changed at the far end, too", async () => {
+  const config = await node.configMap("live", { word: "old" });
+  await node.run("follows", 'until grep -q new "$HOSTLET_POD_DIR/configmaps/c/word"; do sleep 0.05; done; echo seen', {
+    volumes: [{ name: "c", configMap: { name: "live" } }],
+  });
+  await node.running("follows");
+  await node.client.update(paths.configMaps("default", "live"), { ...config, data: { word: "new" } });
+  expect((await node.ended("follows")).status?.phase).toBe("Succeeded");
 });

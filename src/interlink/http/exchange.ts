@@ -67,6 +67,11 @@ export class Exchange {
     this.#end(200, "application/json", JSON.stringify(value));
   }
 
+  /** JSON or any text, as somebody else wrote it. */
+  body200(body: string): void {
+    this.#end(200, /^\s*[[{n]/.test(body) ? "application/json" : "text/plain; charset=utf-8", body);
+  }
+
   /** The head of an answer that comes in pieces. It is sent at once. */
   begin(type = "text/plain; charset=utf-8"): void {
     this.response.writeHead(200, { ...this.#hop(), "content-type": type });

@@ -5,22 +5,25 @@ import type { EventSink } from "../../kube/events.ts";
 import { type Pod, podRef } from "../../kube/types.ts";
 import type { Provider, ProviderContext } from "../../providers/contract.ts";
 import {
+  decodeEviction,
   decodeLogs,
   decodePluginCreate,
   decodePod,
   decodePods,
   parseJson,
 } from "../../providers/interlink/wire/decode.ts";
-import { jobAnnotation } from "../../providers/interlink/wire/extension.ts";
+import { extensionPaths, jobAnnotation } from "../../providers/interlink/wire/extension.ts";
 import type { PingResponse, WirePodStatus } from "../../providers/interlink/wire/types.ts";
 import type { Logger } from "../../telemetry/log.ts";
-import { type Exchange, HttpError, type Routes } from "../http/exchange.ts";
+import { pluginDocument } from "../api/openapi.ts";
+import { type Exchange, HttpError, type Routes, type UpgradeHandler } from "../http/exchange.ts";
 import type { ListenOptions } from "../http/listen.ts";
 import { type Authenticate, type HopServer, startHopServer } from "../http/server.ts";
 import { admit, checkNames } from "./admit.ts";
 import { checkLogRequest, logOptions } from "./logRequest.ts";
 import { PluginPods } from "./pluginPods.ts";
 import { RequestObjects } from "./requestObjects.ts";
+import { serveStreams } from "./streams.ts";
 import { lostStatus, unknownStatus, wireStatus } from "./wireStatus.ts";
 
 export interface PluginOptions extends Pick<ListenOptions, "address" | "tls" | "insecure"> {
@@ -55,6 +58,7 @@ export async function startPlugin(options: PluginOptions): Promise<HopServer> {
       insecure,
       authenticate,
       routes: plugin.routes,
+      upgrades: plugin.upgrades,
       log,
       what: "the plugin",
     });
@@ -73,6 +77,7 @@ export async function startPlugin(options: PluginOptions): Promise<HopServer> {
 
 class Plugin {
   readonly routes: Routes;
+  readonly upgrades: Record<string, UpgradeHandler>;
   readonly #options: PluginOptions;
   readonly #objects: RequestObjects;
   readonly #pods = new PluginPods();
@@ -104,7 +109,13 @@ class Plugin {
       "/getLogs": (exchange) => this.#logs(exchange),
       "/pinglink": async (exchange) => this.#ping(exchange),
       "/updateCache": async (exchange) => exchange.text(200, "Updated cache"),
+      "/openapi.json": async (exchange) => exchange.json(pluginDocument()),
+      [extensionPaths.stats]: (exchange) => this.#stats(exchange),
+      [extensionPaths.evict]: (exchange) => this.#evict(exchange),
+      [extensionPaths.update]: (exchange) => this.#update(exchange),
     };
+    const kinds = ["exec", "attach", "portForward"] as const;
+    this.upgrades = Object.fromEntries(kinds.map((kind) => [extensionPaths[kind], serveStreams(this.#provider, kind)]));
   }
 
   async recover(): Promise<void> {
@@ -207,6 +218,31 @@ class Plugin {
     const reply: PingResponse = { status: "ok", ...(resources && { resources }), ...(taints && { taints }) };
     if (exchange.ours) reply.hostlet = { capabilities: { ...this.#provider.capabilities() } };
     exchange.json(reply);
+  }
+
+  async #stats(exchange: Exchange): Promise<void> {
+    const ability = this.#provider.capabilities().stats;
+    if (ability !== true) throw new HostletError("NotSupported", ability);
+    exchange.json(await this.#provider.stats!());
+  }
+
+  async #evict(exchange: Exchange): Promise<void> {
+    const { pod, reason, message, gracePeriodSeconds } = decodeEviction(parseJson(await exchange.body()));
+    this.#provider.evict(pod.metadata?.uid ?? "", { reason, message, gracePeriodSeconds });
+    exchange.json({});
+  }
+
+  /** The pod's object, or something that it refers to, is another one now. */
+  async #update(exchange: Exchange): Promise<void> {
+    const update = decodePluginCreate(parseJson(await exchange.body()));
+    checkNames(update.pod);
+    const { uid } = podRef(update.pod);
+    if (this.#here(uid) && !this.#ending.has(uid)) {
+      const { pod, objects } = admit(update);
+      this.#objects.set(uid, objects);
+      this.#provider.update(pod);
+    }
+    exchange.json({});
   }
 
   #here(uid: string): Pod | undefined {

@@ -19,6 +19,7 @@ export function testConfig(changes: Partial<NodeConfig> = {}): NodeConfig {
     interlinkCertFile: undefined,
     interlinkKeyFile: undefined,
     interlinkStatusInterval: 5000,
+    interlinkPingInterval: 30_000,
     podsDir: "/nonexistent/pods",
     stateDir: "/nonexistent/state",
     pathLayout: "namespace",

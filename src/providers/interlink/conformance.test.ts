@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../clock.ts";
+import { startApiServer } from "../../interlink/api/server.ts";
 import type { HopServer } from "../../interlink/http/server.ts";
 import { startPlugin } from "../../interlink/plugin/server.ts";
 import { PodFiles } from "../../kubelet/podFiles.ts";
@@ -18,7 +19,8 @@ import { InterlinkProvider } from "./index.ts";
 
 type FarEnd = (context: ProviderContext, root: string) => Provider;
 
-async function chain(farEnd: FarEnd): Promise<ProviderHarness> {
+/** @param through an API server between node and plugin, too */
+async function chain(farEnd: FarEnd, through = false): Promise<ProviderHarness> {
   const root = mkdtempSync(join(tmpdir(), "hostlet-interlink-"));
   const socket = join(root, "s", "plugin.sock");
   let opened: InterlinkProvider | undefined;
@@ -30,14 +32,25 @@ async function chain(farEnd: FarEnd): Promise<ProviderHarness> {
     clock: systemClock,
     log: silentLogger,
   });
+  const between = join(root, "s", "api.sock");
+  const api = through
+    ? await startApiServer({
+        address: { socket: between },
+        insecure: false,
+        config: { sidecar: { url: `unix:${socket}` }, statusMaxAgeMs: 30_000 },
+        clock: systemClock,
+        log: silentLogger,
+      })
+    : undefined;
   const open = (context: ProviderContext) => {
     opened = new InterlinkProvider({
       context,
-      endpoint: { url: `unix:${socket}` },
+      endpoint: { url: `unix:${through ? between : socket}` },
       stateDir: join(root, "node"),
       hostIP: "127.0.0.1",
       allocatable: { cpu: "1", memory: "1Gi" },
       statusIntervalMs: 20,
+      pingIntervalMs: 1000,
     });
     return opened;
   };
@@ -59,6 +72,7 @@ async function chain(farEnd: FarEnd): Promise<ProviderHarness> {
         if (pods.length === 0) resolve();
       });
       await left.stop();
+      await api?.stop();
       await plugin.stop();
       rmSync(root, { recursive: true, force: true });
     },
@@ -71,7 +85,7 @@ providerConformance("interlink over a plugin of dummies", () =>
   ),
 );
 
-providerConformance("interlink over a plugin of processes", () =>
+providerConformance("interlink over an API server and a plugin of processes", () =>
   chain((context, root) => {
     const [stateDir, podsDir] = [join(root, "far"), join(root, "pods")];
     return new LocalProvider({
@@ -87,5 +101,5 @@ providerConformance("interlink over a plugin of processes", () =>
       preparer: new FakePreparer(),
       hostIP: "127.0.0.1",
     });
-  }),
+  }, true),
 );

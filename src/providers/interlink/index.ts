@@ -1,15 +1,19 @@
+import type { Duplex } from "node:stream";
 import { HostletError } from "../../errors.ts";
 import type { LogOptions } from "../../kube/logOptions.ts";
 import { type Pod, type PodRef, type PodStatus, podRef } from "../../kube/types.ts";
 import type { Allocatable } from "../../kubelet/env/resourceField.ts";
 import type { Eviction } from "../../kubelet/eviction.ts";
-import type { Provider, ProviderCapabilities, ProviderContext, ProviderInfo } from "../contract.ts";
+import type { AttachRequest, ContainerStreams, ExecRequest } from "../../runtimes/streams.ts";
+import type { PodStats, Provider, ProviderCapabilities, ProviderContext, ProviderInfo } from "../contract.ts";
 import { InterlinkClient } from "./client.ts";
 import type { EndpointOptions } from "./endpoint.ts";
+import { Link } from "./link.ts";
 import { readLogs } from "./logs.ts";
 import { Poller } from "./poller.ts";
 import { type PodRecord, PodRecords } from "./records.ts";
 import { RemotePod } from "./remotePod.ts";
+import { openPort, openStreams } from "./streams.ts";
 import { jobAnnotation } from "./wire/extension.ts";
 
 export interface InterlinkProviderOptions {
@@ -20,6 +24,8 @@ export interface InterlinkProviderOptions {
   allocatable: Allocatable;
   /** Between two status calls, ms. */
   statusIntervalMs: number;
+  /** Between two pings, ms. */
+  pingIntervalMs: number;
 }
 
 /** Pods run at the far end of interLink's protocol, wherever and by whatever. */
@@ -28,6 +34,7 @@ export class InterlinkProvider implements Provider {
   readonly #options: InterlinkProviderOptions;
   readonly #client: InterlinkClient;
   readonly #records: PodRecords;
+  readonly #link: Link;
   readonly #pods = new Map<string, RemotePod>();
   readonly #stop = new AbortController();
 
@@ -36,11 +43,21 @@ export class InterlinkProvider implements Provider {
     this.#options = options;
     this.#client = new InterlinkClient(options.endpoint);
     this.#records = new PodRecords(options.stateDir);
+    this.#link = new Link({
+      client: this.#client,
+      clock: options.context.clock,
+      log: options.context.log,
+      intervalMs: options.pingIntervalMs,
+      extended: () => {
+        for (const pod of this.#pods.values()) pod.extended();
+      },
+      news: (news) => options.context.nodeNews?.(news),
+      signal: this.#stop.signal,
+    });
   }
 
   capabilities(): ProviderCapabilities {
-    const not = "interLink's protocol does not carry it";
-    return { exec: not, attach: not, portForward: not, stats: not };
+    return this.#link.capabilities;
   }
 
   async recover(): Promise<Pod[]> {
@@ -48,6 +65,7 @@ export class InterlinkProvider implements Provider {
     const { records, broken } = this.#records.list();
     for (const name of broken) log.error({ name }, "the record of a pod can't be read; its JobID says whether it runs");
     for (const record of records) this.#begin(record);
+    await this.#link.start();
     new Poller({
       client: this.#client,
       clock,
@@ -103,6 +121,36 @@ export class InterlinkProvider implements Provider {
     return readLogs(this.#client, pod, container, options, clock.now(), AbortSignal.any([signal, this.#stop.signal]));
   }
 
+  async exec(pod: PodRef, container: string, request: ExecRequest, signal: AbortSignal): Promise<ContainerStreams> {
+    return openStreams(this.#client, "exec", this.#running(pod, "exec"), container, request, this.#until(signal));
+  }
+
+  async attach(pod: PodRef, container: string, request: AttachRequest, signal: AbortSignal): Promise<ContainerStreams> {
+    return openStreams(this.#client, "attach", this.#running(pod, "attach"), container, request, this.#until(signal));
+  }
+
+  async portForward(pod: PodRef, port: number, signal: AbortSignal): Promise<Duplex> {
+    return openPort(this.#client, this.#running(pod, "portForward"), port, this.#until(signal));
+  }
+
+  async stats(): Promise<PodStats[]> {
+    const ability = this.#link.capabilities.stats;
+    if (ability !== true) throw new HostletError("NotSupported", ability);
+    const all = await this.#client.stats(this.#stop.signal);
+    return all.filter(({ pod }) => this.#pods.has(pod.uid));
+  }
+
+  #running(pod: PodRef, ability: "exec" | "attach" | "portForward"): PodRef {
+    const able = this.#link.capabilities[ability];
+    if (able !== true) throw new HostletError("NotSupported", able);
+    if (!this.#pods.has(pod.uid)) throw new HostletError("NotFound", `pod "${pod.name}" not found on this node`);
+    return pod;
+  }
+
+  #until(signal: AbortSignal): AbortSignal {
+    return AbortSignal.any([signal, this.#stop.signal]);
+  }
+
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#client.close();
@@ -123,7 +171,7 @@ export class InterlinkProvider implements Provider {
         hostIP,
         allocatable,
         stopped: this.#stop.signal,
-        extended: () => false,
+        extended: () => this.#link.extended,
         report: (update) => {
           if (!this.#stop.signal.aborted) context.report(update);
         },

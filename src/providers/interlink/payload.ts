@@ -16,19 +16,26 @@ export interface PayloadOptions {
   allocatable: Allocatable;
 }
 
+export interface Payload {
+  request: PodCreateRequests;
+  /** When a token in it has to be renewed, ms; undefined: there is none. */
+  refreshAt: number | undefined;
+}
+
 /**
  * Everything that travels with a pod: its object with the environment resolved, and what its volumes refer to.
  * @throws {HostletError} PodInvalid: only another pod would help; any other: try again when something may have changed
  */
-export async function buildPayload(pod: Pod, options: PayloadOptions, signal: AbortSignal): Promise<PodCreateRequests> {
-  const { configMaps, secrets, projected } = await objectsOf(pod, options, signal);
-  return {
+export async function buildPayload(pod: Pod, options: PayloadOptions, signal: AbortSignal): Promise<Payload> {
+  const { configMaps, secrets, projected, refreshAt } = await objectsOf(pod, options, signal);
+  const request = {
     pod: await withEnv(pod, options, signal),
     configmaps: configMaps,
     secrets,
     projectedvolumesmaps: projected,
     jobscriptURL: "",
   };
+  return { request, refreshAt };
 }
 
 async function withEnv(pod: Pod, options: PayloadOptions, signal: AbortSignal): Promise<Pod> {
@@ -57,6 +64,7 @@ async function objectsOf(pod: Pod, options: PayloadOptions, signal: AbortSignal)
   const configMaps = new Map<string, ConfigMap>();
   const secrets = new Map<string, Secret>();
   const projected: ConfigMap[] = [];
+  let refreshAt: number | undefined;
   const context = { pod, objects: options.objects, allocatable: options.allocatable, signal };
   const missing = (kind: "ConfigMap" | "Secret", name: string) =>
     new HostletError("CreateContainerFailed", `MountVolume.SetUp failed: ${notFound(kind, name)}`);
@@ -72,30 +80,33 @@ async function objectsOf(pod: Pod, options: PayloadOptions, signal: AbortSignal)
       const object = await readObject("Secret", name, context);
       if (object) secrets.set(name, slim("Secret", object));
       else if (!optional) throw missing("Secret", name);
-    } else if (volume.projected) projected.push(await projectedMap(volume, context));
+    } else if (volume.projected) {
+      const { map, renewAt } = await projectedMap(volume, context);
+      projected.push(map);
+      refreshAt = Math.min(refreshAt ?? Number.POSITIVE_INFINITY, renewAt ?? Number.POSITIVE_INFINITY);
+    }
   }
-  return { configMaps: [...configMaps.values()], secrets: [...secrets.values()], projected };
+  if (refreshAt === Number.POSITIVE_INFINITY) refreshAt = undefined;
+  return { configMaps: [...configMaps.values()], secrets: [...secrets.values()], projected, refreshAt };
 }
 
-async function projectedMap(volume: Volume, context: Parameters<typeof collectPayload>[1]): Promise<ConfigMap> {
-  const { payload } = await collectPayload(volume, context);
+async function projectedMap(volume: Volume, context: Parameters<typeof collectPayload>[1]) {
+  const { payload, refreshAt } = await collectPayload(volume, context);
   const data: Record<string, string> = {};
   const binaryData: Record<string, string> = {};
   for (const [path, file] of payload) {
     if (isUtf8(file.data)) data[path] = Buffer.from(file.data).toString();
     else binaryData[path] = Buffer.from(file.data).toString("base64");
   }
-  const metadata = {
-    name: volume.name,
-    ...(context.pod.metadata?.namespace && { namespace: context.pod.metadata.namespace }),
-  };
-  return {
+  const { namespace } = context.pod.metadata ?? {};
+  const map: ConfigMap = {
     apiVersion: "v1",
     kind: "ConfigMap",
-    metadata,
+    metadata: { name: volume.name, ...(namespace !== undefined && { namespace }) },
     data,
     ...(Object.keys(binaryData).length > 0 && { binaryData }),
   };
+  return { map, renewAt: refreshAt };
 }
 
 /** Without who wrote which of its fields, which nobody at the far end needs. */

@@ -40,7 +40,7 @@ export interface RemotePodDeps extends PayloadOptions {
   gone(): void;
 }
 
-type Step = "look" | "create" | "evict" | "delete" | "vanish";
+type Step = "look" | "create" | "update" | "evict" | "delete" | "vanish";
 
 /** Answers that say that this pod is refused, and no other try will be taken. All others may pass. */
 const refusals = new Set([400, 409, 413, 422]);
@@ -62,6 +62,12 @@ export class RemotePod {
   #toldJob: string | undefined;
   #looked = false;
   #refused = false;
+  /** What travelled with the pod has changed since. */
+  #stale = false;
+  #following = false;
+  #cancelRenewal = () => {};
+  /** Aborts when nothing is left of the pod. */
+  readonly #over = new AbortController();
   /** When the pod must be gone, ms; undefined: nobody asked. */
   #deadline: number | undefined;
   #eviction: Eviction | undefined;
@@ -78,6 +84,12 @@ export class RemotePod {
     this.#evicted = record.status?.reason !== undefined && isFinal(record.status) && record.removed === true;
     if (record.status) this.#tell(record.status);
     else this.#tell(waitingStatus(record.pod, { reason: "ContainerCreating" }, this.#input()));
+    if (record.jobID !== undefined) {
+      this.#follow();
+      // Nobody watched while the agent was away; tokens have aged.
+      this.#stale = !isFinal(record.status);
+    }
+    onAbort(deps.stopped, () => this.#cancelRenewal());
     void this.#loop();
   }
 
@@ -87,6 +99,11 @@ export class RemotePod {
 
   get status(): PodStatus {
     return this.#record.status!;
+  }
+
+  /** The far end turned out to be one of ours: what waited for that is done. */
+  extended(): void {
+    if (this.#stale) this.#rouse();
   }
 
   /** Asked about in the next status call. */
@@ -104,7 +121,13 @@ export class RemotePod {
 
   /** Says what is known once more: the object's writer may have missed it. */
   update(pod: Pod): void {
+    const words = ({ metadata }: Pod) => {
+      const { [jobAnnotation]: _, ...annotations } = metadata?.annotations ?? {};
+      return JSON.stringify([metadata?.labels, annotations]);
+    };
+    const isOther = words(pod) !== words(this.#record.pod);
     this.#record.pod = pod;
+    if (isOther) this.#changed();
     this.#report();
   }
 
@@ -143,6 +166,7 @@ export class RemotePod {
     const { sent, jobID, removed } = this.#record;
     if (this.#deadline !== undefined) return sent && !removed ? "delete" : "vanish";
     if (this.#eviction && !this.#evicted) return "evict";
+    if (this.#stale && jobID !== undefined && !isFinal(this.#record.status) && this.#deps.extended()) return "update";
     if (this.#refused || this.#evicted || jobID !== undefined || isFinal(this.#record.status)) return undefined;
     return sent && !this.#looked ? "look" : "create";
   }
@@ -178,6 +202,7 @@ export class RemotePod {
   async #do(step: Step, wake: AbortSignal): Promise<void> {
     if (step === "look") await this.#look(wake);
     else if (step === "create") await this.#create(wake);
+    else if (step === "update") await this.#update(wake);
     else if (step === "evict") await this.#evict();
     else if (step === "delete") await this.#delete(wake);
     else this.#vanish();
@@ -195,14 +220,15 @@ export class RemotePod {
 
   async #create(wake: AbortSignal): Promise<void> {
     const { client, stopped } = this.#deps;
-    const payload = await buildPayload(this.pod, this.#deps, wake);
+    const { request, refreshAt } = await buildPayload(this.pod, this.#deps, wake);
     wake.throwIfAborted();
     this.#record.sent = true;
     this.#save();
     try {
       // Not given up by a deletion: what was sent must be known to have failed, or be ended.
-      const reply = await client.create(payload, stopped);
+      const reply = await client.create(request, stopped);
       this.#created(reply.PodJID || this.ref.uid);
+      this.#renewAt(refreshAt);
     } catch (error) {
       if (!(error instanceof AnswerError) || !refusals.has(error.status)) {
         this.#looked = false;
@@ -218,7 +244,47 @@ export class RemotePod {
 
   #created(jobID: string): void {
     this.#record.jobID = jobID;
+    this.#follow();
     this.#tell(this.#record.status ?? waitingStatus(this.pod, { reason: "ContainerCreating" }, this.#input()));
+  }
+
+  /** What travelled with the pod is another one now: an end of ours brings its volumes up to date. */
+  async #update(wake: AbortSignal): Promise<void> {
+    this.#stale = false;
+    const { request, refreshAt } = await buildPayload(this.pod, this.#deps, wake);
+    const { jobID } = this.#record;
+    const annotations = {
+      ...request.pod.metadata?.annotations,
+      ...(jobID !== undefined && { [jobAnnotation]: jobID }),
+    };
+    await this.#deps.client.update(
+      { ...request, pod: { ...request.pod, metadata: { ...request.pod.metadata, annotations } } },
+      wake,
+    );
+    this.#renewAt(refreshAt);
+  }
+
+  /** From the create on, until nothing is left to bring up to date. */
+  #follow(): void {
+    if (this.#following) return;
+    this.#following = true;
+    const signal = AbortSignal.any([this.#over.signal, this.#deps.stopped]);
+    for (const { kind, namespace, name } of referencedObjects(this.pod)) {
+      this.#deps.objects.watch(kind, namespace, name, () => this.#changed(), signal);
+    }
+  }
+
+  #renewAt(at: number | undefined): void {
+    this.#cancelRenewal();
+    if (at === undefined) return;
+    const { clock } = this.#deps;
+    this.#cancelRenewal = clock.after(Math.max(1000, at - clock.now()), () => this.#changed());
+  }
+
+  #changed(): void {
+    if (this.#record.jobID === undefined || this.#deps.stopped.aborted) return;
+    this.#stale = true;
+    this.#rouse();
   }
 
   async #evict(): Promise<void> {
@@ -265,6 +331,8 @@ export class RemotePod {
   }
 
   #vanish(): void {
+    this.#over.abort();
+    this.#cancelRenewal();
     const message = "The pod was deleted before the end of its containers was known";
     if (!isFinal(this.#record.status)) this.#tell(endedStatus(this.pod, message, this.#input()));
     this.#deps.records.remove(this.ref.uid);
@@ -278,6 +346,10 @@ export class RemotePod {
       this.#refused = true;
       this.#event("Warning", "Failed", error.message);
       this.#tell(refusedStatus(this.pod, error.message, this.#input()));
+      return;
+    }
+    if (step === "update") {
+      this.#stale = true;
       return;
     }
     if (step === "delete" || step === "evict") {

@@ -67,6 +67,11 @@ const pod = v.looseObject({
     volumes: v.nullish(v.array(named)),
   }),
 });
+const eviction = v.object({
+  reason: v.string(),
+  message: v.string(),
+  gracePeriodSeconds: v.pipe(v.number(), v.minValue(0)),
+});
 const object = v.looseObject({ metadata, data: strings });
 const objects = <T>() =>
   v.pipe(
@@ -151,7 +156,12 @@ const ping = v.looseObject({
     }),
   ),
   taints: nullable(v.array(v.looseObject({ key: v.string(), value: nullable(v.string()), effect: text }))),
-  hostlet: nullable(v.looseObject({ capabilities: v.record(v.string(), v.union([v.literal(true), v.string()])) })),
+  hostlet: nullable(
+    v.looseObject({
+      capabilities: v.record(v.string(), v.union([v.literal(true), v.string()])),
+      foreign: nullable(v.boolean()),
+    }),
+  ),
 });
 
 /** @throws {WireError} */
@@ -197,6 +207,12 @@ export function decodePluginCreate(value: unknown): PluginCreate {
 /** `/delete`. @throws {WireError} */
 export function decodePod(value: unknown): Pod {
   return asPod(check(pod, Array.isArray(value) && value.length === 1 ? value[0] : value));
+}
+
+/** The extension's eviction of a pod. @throws {WireError} */
+export function decodeEviction(value: unknown) {
+  const { pod: object, eviction: found } = check(v.object({ pod, eviction }), value);
+  return { pod: asPod(object), ...found };
 }
 
 /** `/status`, the question. @throws {WireError} */

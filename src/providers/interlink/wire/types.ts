@@ -95,4 +95,6 @@ export interface PodExtension {
 /** What the far end of the chain can. */
 export interface HopExtension {
   capabilities: Record<keyof ProviderCapabilities, Ability>;
+  /** This hop is ours, and one behind it is not. */
+  foreign?: boolean;
 }
