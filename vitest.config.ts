@@ -7,6 +7,7 @@ const onBothControlPlanes = [
   "test/integration/tokens.test.ts",
   "test/integration/admit.test.ts",
   "test/integration/streams.test.ts",
+  "test/integration/interlink.test.ts",
 ];
 
 export default defineConfig({

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { away } from "./away.ts";
 import { realVersion } from "./controlPlane.ts";
 import { fileSystemOf, newDirectory } from "./fileSystem.ts";
+import { interlink } from "./interlink.ts";
 import { lives, recovery } from "./lives.ts";
 import { describe, machine } from "./machine.ts";
 import { metrics } from "./metrics.ts";
@@ -29,6 +30,7 @@ const scenarios = {
   streams,
   requests,
   away,
+  interlink,
   nodes: virtualNodes,
 };
 

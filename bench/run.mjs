@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // npm run bench [-- OPTIONS]; docs/reference/figures.md says what is measured
 //   --quick           fewer pods, shorter windows
-//   --only NAME,NAME  scenarios: floors, start, latency, throughput, memory, lives, recovery, probes, streams, requests, away
+//   --only NAME,NAME  scenarios: floors, start, latency, throughput, memory, lives, recovery, probes, streams, requests, away,
+//                     interlink
 //   --control-plane   embedded, real:1.34.2 (built by scripts/control-plane/get.sh), or several with commas; by default
 //                     embedded, with --markdown both
 //   --dir DIR         where all state is: another file system to compare with; by default /dev/shm where that is a tmpfs
@@ -20,7 +21,7 @@ const outdir = mkdtempSync(join(root, ".bench", "build-"));
 try {
   await build({
     ...nodeBundle,
-    entryPoints: ["main", "agent", "embedded", "real", "floors", "target"].map((name) =>
+    entryPoints: ["main", "agent", "embedded", "real", "floors", "target", "hop"].map((name) =>
       join(root, "bench", `${name}.ts`),
     ),
     outdir,
