@@ -1204,6 +1204,45 @@ static void drain_streams(void)
     }
 }
 
+static bool managed; /* by a service manager, which made a cgroup for this process */
+
+/* Reads "KEY N" from a file of this process's cgroup; 0 where there is none. */
+static long cgroup_count(const char *root, const char *cgroup, const char *file, const char *key)
+{
+    char path[4096], line[256];
+    long count = 0;
+    snprintf(path, sizeof path, "%s%s/%s", root, cgroup, file);
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof line, f))
+        if (!strncmp(line, key, strlen(key)) && line[strlen(key)] == ' ')
+            count = atol(line + strlen(key) + 1);
+    if (f)
+        fclose(f);
+    return count;
+}
+
+/* How often the kernel killed for want of memory in this process's cgroup, which a service manager gave it for itself alone. */
+static long oom_kills(void)
+{
+    char line[4096];
+    long count = 0;
+    FILE *f = fopen("/proc/self/cgroup", "re");
+    while (f && fgets(line, sizeof line, f)) {
+        char *controllers = strchr(line, ':'), *path = controllers ? strchr(controllers + 1, ':') : NULL;
+        if (!path)
+            continue;
+        line[strcspn(line, "\n")] = 0;
+        *path++ = 0;
+        if (!controllers[1])
+            count += cgroup_count("/sys/fs/cgroup", path, "memory.events", "oom_kill");
+        else if (!strcmp(controllers + 1, "memory"))
+            count += cgroup_count("/sys/fs/cgroup/memory", path, "memory.oom_control", "oom_kill");
+    }
+    if (f)
+        fclose(f);
+    return count;
+}
+
 /* Returns 0 or an errno. */
 static int write_exit_record(void)
 {
@@ -1216,6 +1255,8 @@ static int write_exit_record(void)
     text_add(&t, "finished=%lld\n", (long long)payload.finished_ns);
     if (error)
         text_add(&t, "step=%s\nmessage=%s\n", payload.step, payload.message);
+    if (managed && !strcmp(payload.kind, "signaled") && payload.code == SIGKILL && oom_kills() > 0)
+        text_add(&t, "reason=OOMKilled\n");
     snprintf(path, sizeof path, "%s/%s", opt.exits, opt.id);
     return replace_file("exit.tmp", path, 0600, &t, true);
 }
@@ -1790,6 +1831,7 @@ static int run(int argc, char **argv)
     if (chdir(opt.dir) < 0)
         die(1, opt.dir, errno);
     const char *manager = opt.env_file ? getenv("NOTIFY_SOCKET") : NULL;
+    managed = manager;
     if (opt.env_file)
         take_environment();
     if (control)

@@ -95,8 +95,8 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
       for (const [name, { user }] of securities) if (user) giveTo(user, paths, name);
       const { dir } = paths;
       const mayMount = process.geteuid?.() === 0;
-      // In a sandbox only the pod's own containers come to its files, whoever they run as.
-      const exactModes = isSandboxed(pod);
+      // In a root of its own only the pod's own containers come to its files, whoever they run as.
+      const exactModes = isSandboxed(pod) || features(pod).has("users");
       const volumes = await setUpVolumes({
         ...{ pod, podDir: dir, objects, allocatable, node, access, mayMount, exactModes, clock, signal },
       });

@@ -388,7 +388,7 @@ export function runtimeConformance(
       expect(stopped.calls).toEqual([]);
     });
   });
-  streamsConformance(name, makeHarness);
+  streamsConformance(name, makeHarness, skips);
 }
 
 let last = 0;

@@ -9,6 +9,8 @@ const ofEngines = {
   "is 127 where the interpreter of a script is missing": inLog,
   "is 126 where the file is of no known format": inLog,
   "says so where the working directory is missing": makesDir,
+  "tells a signal from an exit code": "the Engine API has 128 + signal for an exit code, and no signal",
+  "learns of another size, and of the end of input, on its terminal": "the test's image has no bash",
 };
 
 /**
@@ -19,6 +21,10 @@ export const runtimeSkips: Readonly<Record<string, Readonly<Record<string, strin
   docker: ofEngines,
   podman: {
     ...ofEngines,
+    "leaves the container running with its input open when a client lets go, and tells its end":
+      "with Podman 4.3 it fails now and then; why is not known yet",
+    "closes the input with the first who lets go, where the container asks for that":
+      "Podman 4.3 leaves a container's input open when the client that is attached ends its own",
     "keep to sinceTime and sinceSeconds":
       "the timestamps of Podman's API are whole seconds: all lines of a second are shown",
   },

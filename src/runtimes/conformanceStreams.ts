@@ -11,13 +11,18 @@ import type { ContainerStreams, ExecRequest, StreamsEnd } from "./streams.ts";
 const mebibyte = 1024 * 1024;
 
 /** What every ContainerRuntime with exec and attach has to keep to; a part of `runtimeConformance`. */
-export function streamsConformance(name: string, makeHarness: () => Promise<RuntimeHarness>): void {
+export function streamsConformance(
+  name: string,
+  makeHarness: () => Promise<RuntimeHarness>,
+  skips: Readonly<Record<string, string>> = {},
+): void {
   describe(`${name}: streams as of every container runtime`, () => {
     let harness: RuntimeHarness;
     let session: RuntimeSession;
     const abort = new AbortController();
 
-    beforeEach(async () => {
+    beforeEach(async ({ task, skip }) => {
+      if (skips[task.name] !== undefined) skip(skips[task.name]);
       harness = await makeHarness();
       session = await RuntimeSession.open(harness);
     });

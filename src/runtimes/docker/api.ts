@@ -21,7 +21,7 @@ export interface ContainerInspect {
   Id: string;
   Created: string;
   State: ContainerState;
-  Config: { Labels: Record<string, string> | null; Tty?: boolean; OpenStdin?: boolean };
+  Config: { Labels: Record<string, string> | null; Tty?: boolean; OpenStdin?: boolean; StdinOnce?: boolean };
 }
 
 export interface ContainerListed {

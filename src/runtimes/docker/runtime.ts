@@ -192,12 +192,26 @@ class DockerRuntime implements ContainerRuntime {
   }
 
   async exec(id: ContainerID, request: ExecRequest, signal: AbortSignal): Promise<ContainerStreams> {
-    return execIn(this.#client, this.#findRunning(id).engineID, request, signal);
+    const tracked = this.#findRunning(id);
+    const gone = () => tracked.sent === 9 || tracked.container.exit !== undefined;
+    const ending = AbortSignal.any([signal, this.#stopping.signal]);
+    return execIn(this.#client, tracked.engineID, request, gone, ending);
   }
 
   async attach(id: ContainerID, request: AttachRequest, signal: AbortSignal): Promise<ContainerStreams> {
     const { engineID, tty, ended } = this.#findRunning(id);
-    return attachTo(this.#client, engineID, tty, request, ended, signal);
+    const { OpenStdin, StdinOnce: once = false } = (await this.#inspect(engineID)).Config;
+    if (request.stdin && !OpenStdin) {
+      throw new HostletError("NotSupported", `container ${id.container} does not hold its standard input open`);
+    }
+    return attachTo(
+      this.#client,
+      engineID,
+      tty,
+      { ...request, once },
+      ended,
+      AbortSignal.any([signal, this.#stopping.signal]),
+    );
   }
 
   async stats(): Promise<ContainerStats[]> {

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { Socket } from "node:net";
-import { PassThrough, type Writable } from "node:stream";
+import { PassThrough, Transform } from "node:stream";
 import { onAbort } from "../../kube/abort.ts";
 import type { ContainerStreams, StreamsEnd } from "../streams.ts";
 import type { Hijacked } from "./engineClient.ts";
@@ -9,10 +9,14 @@ import { type Frame, FrameParser } from "./frames.ts";
 export interface HijackedStreams {
   connection: Hijacked;
   stdin: boolean;
+  /** The end of its input closes that of the container too, which an engine takes for the end of the connection. */
+  endsInput: boolean;
   tty: boolean;
   /** Asks how it ended, once the connection is at its end. */
   end(): Promise<StreamsEnd>;
-  resize(rows: number, columns: number): void;
+  resize(rows: number, columns: number): Promise<void>;
+  /** Takes the engine's own words out of the output: a command that could not be started. True: they were. */
+  isEngine?(payload: Buffer): boolean;
   /** Ends what is still there when the streams are let go of. */
   abandon(): void;
   signal: AbortSignal;
@@ -35,10 +39,15 @@ export function streamsOver(options: HijackedStreams): ContainerStreams {
     options.abandon();
   };
   const forget = onAbort(signal, close);
-  const copied = copy(connection, stdout, stderr).then(
+  let resizing: Promise<void> = Promise.resolve();
+  const input = options.stdin ? inputOf(socket, options.endsInput, () => resizing) : undefined;
+  const copied = copy(options, stdout, stderr).then(
     () => {
       stdout.end();
       stderr?.end();
+      // Nobody takes it any more.
+      input?.unpipe();
+      input?.resume();
     },
     (error: Error) => {
       stdout.destroy(error);
@@ -49,27 +58,36 @@ export function streamsOver(options: HijackedStreams): ContainerStreams {
   const ended = copied.then(() => options.end()).finally(forget);
   ended.catch(() => {});
   return {
-    ...(options.stdin && { stdin: inputOf(socket) }),
+    ...(input && { stdin: input }),
     stdout,
     ...(stderr && { stderr }),
-    resize: options.resize,
+    resize(rows, columns) {
+      resizing = options.resize(rows, columns);
+    },
     ended,
     close,
   };
 }
 
-/** Its end is that of what we send; the engine goes on sending. */
-function inputOf(socket: Socket): Writable {
-  const input = new PassThrough();
-  input.pipe(socket);
+/** What is typed comes after the size that the terminal was given before. */
+function inputOf(socket: Socket, end: boolean, ready: () => Promise<void>): Transform {
+  const input = new Transform({
+    transform(chunk, _encoding, done) {
+      void ready().then(() => done(null, chunk));
+    },
+  });
+  input.on("error", () => {});
+  input.pipe(socket, { end });
   return input;
 }
 
-async function copy({ socket, head }: Hijacked, stdout: PassThrough, stderr: PassThrough | undefined): Promise<void> {
+async function copy(options: HijackedStreams, stdout: PassThrough, stderr: PassThrough | undefined): Promise<void> {
+  const { socket, head } = options.connection;
   const parser = new FrameParser();
   const write = async (chunk: Buffer) => {
     const frames: Frame[] = stderr ? parser.push(chunk) : [{ stream: "stdout", payload: chunk }];
     for (const { stream, payload } of frames) {
+      if (options.isEngine?.(payload)) continue;
       const target = stream === "stderr" && stderr ? stderr : stdout;
       if (target.destroyed) continue;
       if (!target.write(payload)) await Promise.race([once(target, "drain"), once(target, "close")]);

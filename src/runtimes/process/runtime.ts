@@ -241,10 +241,7 @@ class ProcessRuntime implements ContainerRuntime {
       log: this.#options.log,
       queue: this.#queue,
       runtime: this.name,
-      explain: (id, exit) => {
-        const known = this.#options.launcher.ended?.(id, exit) ?? exit;
-        return this.#starter.ended?.(id, known) ?? known;
-      },
+      explain: (id, exit) => this.#options.launcher.ended?.(id, exit) ?? exit,
       ended: (monitor) => this.#tell(monitor),
     };
   }

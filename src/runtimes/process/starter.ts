@@ -1,4 +1,4 @@
-import type { ContainerExit, ContainerID, ContainerSpec } from "../contract.ts";
+import type { ContainerID, ContainerSpec } from "../contract.ts";
 import type { SpawnListener } from "./spawner.ts";
 
 /** Who has shims executed: a process of the agent's own, or a service manager. What a shim does is the same for all. */
@@ -18,8 +18,6 @@ export interface ShimStarter {
     listener: SpawnListener,
     spec: ContainerSpec,
   ): void;
-  /** What it knows of an end. Called as soon as that is read; the shim may still be there. */
-  ended?(id: ContainerID, exit: ContainerExit): ContainerExit;
   /** Removes what it has of an attempt that has ended. */
   forget?(id: ContainerID): Promise<void>;
   /** Lets go of all shims; they run on. Tells nobody. */

@@ -15,10 +15,11 @@ export const systemUnitLauncher: Launcher = {
   features: () => features,
   enter(spec, argv, payload) {
     const found = plainLauncher.enter(spec, argv, payload);
-    if ("exitCode" in found || !payload) return found;
-    // Into the mounts of the unit; the host's own nsenter, by its full name, whatever the container's PATH is.
-    const target = ["/usr/bin/nsenter", "--target", String(payload.pid), "--mount", "--", found.file];
-    return { ...found, file: "/usr/bin/nsenter", argv: [...target, ...found.argv.slice(1)] };
+    if ("exitCode" in found) return found;
+    // Into the mounts of the unit, by the host's own nsenter; only there the working directory can be looked up.
+    const inside = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', spec.workingDir ?? spec.dir];
+    const target = ["nsenter", "--target", String(payload.pid), "--mount", "--", ...inside];
+    return { ...found, file: "/usr/bin/nsenter", argv: [...target, found.file, ...found.argv.slice(1)] };
   },
 };
 

@@ -12,7 +12,7 @@ export interface UnitRequest {
   scope: ManagerScope;
   /** The shim and its arguments. */
   command: { file: string; args: readonly string[] };
-  /** Directories that the shim writes to, whatever else is read-only. */
+  /** Directories that the shim writes to, whatever else is read-only; it renames within them. */
   writable: readonly string[];
 }
 

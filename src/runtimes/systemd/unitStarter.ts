@@ -2,16 +2,14 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { HostletError } from "../../errors.ts";
 import type { Logger } from "../../telemetry/log.ts";
-import type { ContainerExit, ContainerID, ContainerSpec } from "../contract.ts";
+import type { ContainerID, ContainerSpec } from "../contract.ts";
 import { readAttemptRecord } from "../process/attemptRecord.ts";
-import { readClaim } from "../process/claim.ts";
-import { attemptPaths, exitsDir } from "../process/layout.ts";
+import { attemptPaths } from "../process/layout.ts";
 import type { SpawnListener } from "../process/spawner.ts";
 import type { ShimStarter } from "../process/starter.ts";
 import type { ManagerScope } from "./dbus/address.ts";
 import { DBusError } from "./dbus/connection.ts";
 import type { SystemdManager } from "./manager.ts";
-import { wasOOMKilled } from "./oom.ts";
 import { unitName } from "./unitName.ts";
 import { unitProperties } from "./unitProperties.ts";
 
@@ -73,7 +71,7 @@ export class UnitStarter implements ShimStarter {
     const { dir } = attemptPaths(stateDir, spec.id);
     const name = unitName(spec);
     const command = { file: shim(), args: ["run", "--env-file", "env", ...args] };
-    const properties = unitProperties({ spec, scope, command, writable: [dir, exitsDir(stateDir)] });
+    const properties = unitProperties({ spec, scope, command, writable: [stateDir] });
     try {
       await writeEnvironment(join(dir, "env"), env);
       await manager.version(); // connected: what fails before this was never asked for
@@ -95,13 +93,6 @@ export class UnitStarter implements ShimStarter {
     const why = await manager.failure(name).catch(() => undefined);
     await manager.resetFailed(name).catch(() => {});
     return why ? new DBusError(error.error, explain(name, error.message, why)) : error;
-  }
-
-  ended(id: ContainerID, exit: ContainerExit): ContainerExit {
-    if (exit.signal !== 9 || exit.reason !== "Error") return exit;
-    const claim = readClaim(attemptPaths(this.#options.stateDir, id).dir);
-    if (!claim || !wasOOMKilled(claim.pid)) return exit;
-    return { ...exit, reason: "OOMKilled" };
   }
 
   async forget(id: ContainerID): Promise<void> {

@@ -1,10 +1,6 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { ContainerSpec } from "../contract.ts";
-import { wasOOMKilled } from "./oom.ts";
 import { podSlice, unitName } from "./unitName.ts";
 import { cpuWeight, memoryHigh, unitProperties } from "./unitProperties.ts";
 
@@ -111,22 +107,4 @@ describe("the properties of a unit", () => {
     expect(memoryHigh(100, 100)).toBeUndefined();
     expect(memoryHigh(0, 40_960)).toBe(36_864);
   });
-});
-
-test.each([
-  ["cgroup v2", "0::/unit\n", "sys/fs/cgroup/unit/memory.events", "oom 1\noom_kill 1\n", true],
-  ["cgroup v2 without a kill", "0::/unit\n", "sys/fs/cgroup/unit/memory.events", "oom 1\noom_kill 0\n", false],
-  ["cgroup v1", "4:memory:/unit\n0::/\n", "sys/fs/cgroup/memory/unit/memory.oom_control", "oom_kill 2\n", true],
-  ["a cgroup that is gone", "0::/unit\n", "x", "", false],
-])("a kill for want of memory: %s", (_what, cgroups, file, content, expected) => {
-  const root = mkdtempSync(join(tmpdir(), "hostlet-oom-"));
-  for (const [path, text] of [
-    ["proc/7/cgroup", cgroups],
-    [file, content],
-  ]) {
-    mkdirSync(join(root, path!, ".."), { recursive: true });
-    writeFileSync(join(root, path!), text!);
-  }
-  expect(wasOOMKilled(7, root)).toBe(expected);
-  rmSync(root, { recursive: true });
 });

@@ -12,13 +12,19 @@ import type { TestEngine } from "./engines.ts";
 
 const logLimits = { maxBytes: 10_000_000, maxFiles: 5 };
 
+export interface EngineHarness extends RuntimeHarness {
+  /** By which an agent knows its containers. */
+  node: string;
+}
+
 /** An agent's state on an engine that outlives it. The container's directory is mounted at its own path, and its working directory. */
-export async function engineHarness(engine: TestEngine): Promise<RuntimeHarness> {
+export async function engineHarness(engine: TestEngine): Promise<EngineHarness> {
   const base = mkdtempSync(join(tmpdir(), "hostlet-engine-"));
   const node = basename(base);
   const { client, socket, imageID } = engine;
   const dirOf = (id: ContainerID) => join(base, "pods", id.podUID, "containers", id.container);
   return {
+    node,
     createRuntime: () => createDockerRuntime({ socket, node, clock: systemClock, log: silentLogger, logLimits }),
     spec(about) {
       const id = about.id ?? { podUID: "uid", container: "c", attempt: 0 };

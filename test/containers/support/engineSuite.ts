@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { runtimeConformance } from "../../../src/runtimes/conformance.ts";
 import { runtimeSkips } from "../../../src/runtimes/conformanceSkips.ts";
+import { engineFaults } from "./engineFaults.ts";
 import { engineHarness } from "./engineHarness.ts";
 import { engineMissing, startEngine, type TestEngine } from "./engines.ts";
 import { exampleFile, runManifest } from "./runExample.ts";
@@ -25,5 +26,6 @@ export async function engineSuite(name: TestEngine["name"]): Promise<void> {
     expect(code).toBe(0);
   });
 
+  engineFaults(engine);
   runtimeConformance(name, () => engineHarness(engine), runtimeSkips[name]);
 }

@@ -25,6 +25,8 @@ export interface TestEngine {
   /** SIGKILL, as a crash has it; `start` is its next life. */
   kill(): Promise<void>;
   start(): Promise<void>;
+  /** A registry without TLS, which Docker takes on loopback anyway. */
+  allowRegistry(host: string): void;
   stop(): Promise<void>;
 }
 
@@ -44,6 +46,8 @@ export async function startEngine(name: TestEngine["name"], flags: string[] = []
   const client = new EngineClient(socket);
   let daemon: ChildProcess | undefined;
   const log = openSync(join(dir, "log"), "a");
+  const registries = join(dir, "registries.conf");
+  writeFileSync(registries, "");
   const engine: TestEngine = {
     ...{ name, socket, client, imageID: "", imageName: "docker.io/library/hostlet-test:1" },
     async start() {
@@ -51,6 +55,9 @@ export async function startEngine(name: TestEngine["name"], flags: string[] = []
       const [program = "", ...args] = argv;
       daemon = spawn(program, args, { env, stdio: ["ignore", log, log], detached: true });
       await answers(client, daemon, join(dir, "log"));
+    },
+    allowRegistry(host) {
+      writeFileSync(registries, `[[registry]]\nlocation = "${host}"\ninsecure = true\n`);
     },
     async kill() {
       const ended = once(daemon!, "exit");
@@ -92,7 +99,10 @@ function podman(dir: string, socket: string, flags: string[]) {
   writeFileSync(conf, `[containers]\n${limits}\n[engine]\n${engine}\n`);
   const places = ["--root", join(dir, "root"), "--runroot", join(dir, "run"), "--tmpdir", join(dir, "tmp")];
   const argv = ["podman", ...places, ...flags, "system", "service", "--time=0", `unix://${socket}`];
-  return { argv, env: { ...process.env, CONTAINERS_CONF: conf } };
+  return {
+    argv,
+    env: { ...process.env, CONTAINERS_CONF: conf, CONTAINERS_REGISTRIES_CONF: join(dir, "registries.conf") },
+  };
 }
 
 async function answers(client: EngineClient, daemon: ChildProcess, log: string): Promise<void> {
