@@ -6,6 +6,7 @@ const onBothControlPlanes = [
   "test/integration/lifecycle.test.ts",
   "test/integration/tokens.test.ts",
   "test/integration/admit.test.ts",
+  "test/integration/podfields.test.ts",
   "test/integration/streams.test.ts",
   "test/integration/interlink.test.ts",
 ];

@@ -122,7 +122,8 @@ class ApiObjects implements Required<ObjectSource> {
   async claim(namespace: string, name: string, signal: AbortSignal): Promise<BoundClaim | undefined> {
     const claim = await this.#getOnce<PersistentVolumeClaim>(paths.persistentVolumeClaims(namespace, name), signal);
     const volumeName = claim?.spec?.volumeName;
-    if (!claim || !volumeName) return claim && { claim };
+    // Until then the Node authorizer knows of no relationship between this node and the volume.
+    if (!claim || !volumeName || claim.status?.phase !== "Bound") return claim && { claim };
     const volume = await this.#getOnce<PersistentVolume>(paths.persistentVolumes(volumeName), signal);
     return { claim, ...(volume && { volume }) };
   }
