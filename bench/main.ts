@@ -13,6 +13,7 @@ import { figuresTable, markdown, misses, plain, type Run, requestsTable } from "
 import { requests } from "./requests.ts";
 import { runOn } from "./runOn.ts";
 import { floors, latency, memoryUse, startUp, throughput } from "./scenarios.ts";
+import { slurm } from "./slurm.ts";
 import { missed, withRatios } from "./statistics.ts";
 import { streams } from "./streams.ts";
 import { virtualNodes } from "./virtualNodes.ts";
@@ -32,6 +33,7 @@ const scenarios = {
   away,
   interlink,
   nodes: virtualNodes,
+  slurm,
 };
 
 /** Which floor of the same run a figure stands beside. */

@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { setMaxListeners } from "node:events";
 import { readFileSync } from "node:fs";
 import { homedir, hostname, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,7 +20,7 @@ import { parseTunnel, SshTunnel, type TunnelOptions } from "../pilot/tunnel.ts";
 import { createLogger } from "../telemetry/log.ts";
 import { type AccessFlags, findAccess } from "./access.ts";
 import { clusterError } from "./clusterError.ts";
-import type { Io } from "./console.ts";
+import { type Io, Notes } from "./console.ts";
 import { count } from "./endPods.ts";
 import { type Interrupt, Interrupted, onInterrupt } from "./interrupt.ts";
 import { ownAccess } from "./ownAccess.ts";
@@ -118,13 +119,16 @@ export async function node(flags: NodeCommandFlags, io: Io): Promise<number> {
   const log = createLogger(config.logLevel);
   if (allocation) log.info({ allocation }, "in an allocation of a batch system");
   const interrupt = onInterrupt(io, clock, startupMs || undefined);
+  // Every node listens to it.
+  setMaxListeners(0, interrupt.first);
+  const notes = new Notes(io.stderr, false);
   const agents: Agent[] = [];
   const clients: KubeClient[] = [];
   try {
     for (const one of configs) {
       const names = [one.nodeName, ...(one.nodeIP === undefined ? [] : [one.nodeIP])];
       const access = await findAccess(flags, io.env, home, names, one.stateDir);
-      for (const warning of access.warnings) io.stderr.write(`warning: ${warning}\n`);
+      for (const warning of access.warnings) notes.say(`warning: ${warning}`);
       const connect = (to: ClientConfig) => {
         const client = createClient(to, { log, clock, userAgent, env: io.env });
         clients.push(client);

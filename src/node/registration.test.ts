@@ -35,6 +35,10 @@ function serve({ method, path, body }: FakeRequest): unknown {
   if (path.startsWith(`${nodes}/n1`)) {
     if (!node) return apiError(404, "NotFound");
     if (method === "GET") return node;
+    if (method === "DELETE") {
+      node = undefined;
+      return {};
+    }
     const labels = { ...node.metadata?.labels, ...sent.metadata?.labels };
     node = { ...node, ...sent, metadata: { ...node.metadata, labels } };
     return node;
@@ -186,6 +190,16 @@ describe("registration", () => {
     registration.observe(node);
     await turns();
     expect(client.requests.length).toBe(requests);
+  });
+
+  test("does not make the Node anew that it has removed itself when leaving", async () => {
+    const registration = registrationOf();
+    await registration.start();
+    await registration.remove();
+    registration.observe(undefined);
+    clock.advance(10 * 60_000);
+    await turns();
+    expect(node).toBeUndefined();
   });
 
   test("makes a Node anew as soon as it sees that it was removed", async () => {

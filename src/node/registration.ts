@@ -65,6 +65,8 @@ export class Registration {
   #telling: Promise<void> | undefined;
   #toldTaints: string | undefined;
   #released = false;
+  /** The Node is being removed by its own agent, which makes it no more. */
+  #removed = false;
 
   constructor(options: RegistrationOptions) {
     this.#options = options;
@@ -139,6 +141,7 @@ export class Registration {
   /** Removes the Node, where the identity may. */
   async remove(): Promise<void> {
     const { client, config, signal } = this.#options;
+    this.#removed = true;
     await client.delete(paths.nodes(config.nodeName), undefined, { signal });
   }
 
@@ -239,6 +242,7 @@ export class Registration {
   }
 
   async #writeStatus(): Promise<void> {
+    if (this.#removed) return;
     const { client, config, facts, ip, port, runtimeVersion, clock, signal } = this.#options;
     const previous = this.#node?.status?.conditions ?? [];
     const { resources, condition } = this.#options.news?.() ?? {};
@@ -259,7 +263,7 @@ export class Registration {
       this.#node = await client.patch<Node>(path, { status }, "strategic", { signal });
     } catch (error) {
       // Somebody removed the Node: it is made anew, as a kubelet that restarts would.
-      if (isNotFound(error)) await this.#register();
+      if (isNotFound(error) && !this.#removed) await this.#register();
       throw error;
     }
   }

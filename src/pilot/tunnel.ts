@@ -110,8 +110,9 @@ export class SshTunnel {
       log.warn({ says, tries }, "the tunnel is broken; connecting again");
       await sleep(clock, Math.min(lastRetryMs, firstRetryMs * 2 ** tries), this.#abort.signal).catch(() => {});
       if (this.#abort.signal.aborted) return;
-      // The same port as before, so that nobody has to learn another; while the far end still holds it, any.
-      const connected = this.#connect(tries % 2 === 0 ? this.#port : 0);
+      // The same port as before, so that nobody has to learn another; where the far end does not give it, any.
+      const taken = /forwarding failed for listen port/.test(says);
+      const connected = this.#connect(taken ? 0 : this.#port);
       const port = await connected.port;
       if (port !== undefined) {
         tries = -1;

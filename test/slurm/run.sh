@@ -37,7 +37,8 @@ trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
 mkdir "$work/home" "$work/tmp" "$work/node"
 cp "$(readlink -f "$(command -v node)")" "$work/node/node"
-tar -C "$root" --exclude=./.git --exclude=./.bench -cf - . | tar -C "$work" -xf - --one-top-level=hostlet
+# 1: a file changed meanwhile, such as a cache of another tool
+{ tar -C "$root" --exclude=./.git --exclude=./.bench -cf - . || [ $? -eq 1 ]; } | tar -C "$work" -xf - --one-top-level=hostlet
 chown -R nobody "$work"
 cd "$work/hostlet"
 setpriv --reuid nobody --regid nogroup --clear-groups env -i PATH="$work/node:/usr/local/bin:/usr/bin:/bin" HOME="$work/home" TMPDIR="$work/tmp" \

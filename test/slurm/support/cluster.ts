@@ -29,6 +29,7 @@ export class SlurmCluster {
     const [controller, node] = [await freePort(), await freePort()];
     const accounting = options.accounting ? await options.accounting.start(this) : [];
     writeFileSync(this.conf, `${[...this.#settings(controller, node), ...accounting].join("\n")}\n`, { mode: 0o644 });
+    await options.accounting?.ready(this);
     this.startController();
     this.#run("slurmd", ["-f", this.conf, "-N", this.#host]);
     this.#daemons.push("slurmd");
@@ -138,6 +139,8 @@ export class SlurmCluster {
 export interface SlurmAccounting {
   /** Between munged and slurmctld. @returns settings of slurm.conf */
   start(cluster: SlurmCluster): Promise<string[]>;
+  /** slurm.conf is there; before slurmctld. */
+  ready(cluster: SlurmCluster): Promise<void>;
 }
 
 function hasEnded(pid: number): boolean {
