@@ -51,7 +51,8 @@ async function withProbes(bench: Bench, agent: Child, probe: Probe | undefined, 
   const before = cpu(agent.pid).own;
   await new Promise((resolve) => setTimeout(resolve, windowMs));
   const used = (cpu(agent.pid).own - before) / (windowMs / 1000);
-  await each(pods, 16, (name) => deletePod(client, name, 0));
+  // With a grace period an object goes after its processes, however busy the machine is.
+  await each(pods, 16, (name) => deletePod(client, name, 2));
   await watcher.until("gone", pods, limitMs);
   await withoutShims(agent);
   return { used, count: pods.length };
