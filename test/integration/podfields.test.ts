@@ -322,6 +322,12 @@ describe("environment and volumes", () => {
       metadata: { name: "hostlet-test-pv" },
       spec: { ...common, capacity, hostPath: { path: data }, persistentVolumeReclaimPolicy: "Retain" },
     });
+    // A claim that comes before its controller has seen the volume waits for that one's next round.
+    const isSeen = async () => {
+      const { status } = await node.client.get<PersistentVolume>(paths.persistentVolumes("hostlet-test-pv"));
+      return status?.phase === "Available";
+    };
+    if (!node.cluster.faults) await until(isSeen, "the volume is not available");
     await node.client.create<PersistentVolumeClaim>(paths.persistentVolumeClaims("default"), {
       metadata: { name: "claimed" },
       spec: { ...common, resources: { requests: capacity }, volumeName: "hostlet-test-pv" },
