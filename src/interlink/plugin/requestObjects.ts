@@ -2,13 +2,17 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import { join } from "node:path";
 import { onAbort } from "../../kube/abort.ts";
 import type { ObjectSource } from "../../kube/objectSource.ts";
-import type { ConfigMap, ReferencedKinds, Secret } from "../../kube/types.ts";
+import type { ConfigMap, Pod, ReferencedKinds, Secret } from "../../kube/types.ts";
 import type { Logger } from "../../telemetry/log.ts";
 
 /** What came with one pod. */
 export interface PodObjects {
   configMaps: ConfigMap[];
   secrets: Secret[];
+  /** The pod itself: it was accepted, though the Provider may not have written it down before the plugin was killed. */
+  pod?: Pod;
+  /** It was asked to be deleted: it is never created again. */
+  ending?: boolean;
 }
 
 type Kind = keyof ReferencedKinds;
@@ -59,9 +63,21 @@ export class RequestObjects implements ObjectSource {
     rmSync(join(this.#dir, `${uid}.json`), { force: true });
   }
 
-  /** Removes what is of no pod that is here. */
-  keepOnly(uids: ReadonlySet<string>): void {
-    for (const uid of this.#byPod.keys()) if (!uids.has(uid)) this.remove(uid);
+  /** What is written down here must hold after a kill, too. */
+  markEnding(uid: string): void {
+    const objects = this.#byPod.get(uid);
+    if (objects && !objects.ending) this.set(uid, { ...objects, ending: true });
+  }
+
+  /** Removes what is of no pod that is here. @returns pods that were accepted, and that the Provider never got to know */
+  settle(uids: ReadonlySet<string>): Pod[] {
+    const accepted: Pod[] = [];
+    for (const [uid, { pod, ending }] of this.#byPod) {
+      if (uids.has(uid)) continue;
+      if (pod && !ending) accepted.push(pod);
+      else this.remove(uid);
+    }
+    return accepted;
   }
 
   async get<K extends Kind>(kind: K, namespace: string, name: string): Promise<ReferencedKinds[K] | undefined> {

@@ -120,7 +120,8 @@ class Plugin {
 
   async recover(): Promise<void> {
     const found = await this.#provider.recover();
-    this.#objects.keepOnly(new Set(found.map((pod) => podRef(pod).uid)));
+    const accepted = this.#objects.settle(new Set(found.map((pod) => podRef(pod).uid)));
+    for (const pod of accepted) this.#provider.create(pod);
   }
 
   stop(): Promise<void> {
@@ -137,7 +138,7 @@ class Plugin {
     if (known?.gone) throw new HttpError(409, `pod ${uid} was deleted`);
     if (!known && !this.#here(uid)) {
       const { pod, objects } = admit(create);
-      this.#objects.set(uid, objects);
+      this.#objects.set(uid, { ...objects, pod });
       this.#provider.create(pod);
     }
     exchange.json({ PodUID: uid, PodJID: uid });
@@ -151,6 +152,7 @@ class Plugin {
     if (here) {
       const grace = pod.metadata?.deletionGracePeriodSeconds ?? pod.spec?.terminationGracePeriodSeconds ?? 30;
       this.#ending.add(uid);
+      this.#objects.markEnding(uid);
       this.#provider.delete(here, Math.max(0, grace));
       const deadline = AbortSignal.any([exchange.signal, AbortSignal.timeout(longestDeleteMs)]);
       if (!(await this.#pods.gone(uid, deadline))) throw new HttpError(504, `pod ${uid} is still ending`);
@@ -239,7 +241,7 @@ class Plugin {
     const { uid } = podRef(update.pod);
     if (this.#here(uid) && !this.#ending.has(uid)) {
       const { pod, objects } = admit(update);
-      this.#objects.set(uid, objects);
+      this.#objects.set(uid, { ...objects, pod });
       this.#provider.update(pod);
     }
     exchange.json({});
