@@ -163,8 +163,9 @@ class DockerRuntime implements ContainerRuntime {
     try {
       await this.#client.json({ method: "POST", path: `/containers/${tracked.engineID}/kill`, query: { signal } });
     } catch (error) {
-      // 409: it does not run any more.
-      if (!hasStatus(error, 404, 409)) throw error;
+      // 409: it does not run any more. Podman says it with 500.
+      if (hasStatus(error, 404, 409) || (error instanceof EngineError && /state improper/.test(error.message))) return;
+      throw error;
     }
   }
 

@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { Socket } from "node:net";
 import { PassThrough, Transform } from "node:stream";
 import { onAbort } from "../../kube/abort.ts";
@@ -90,9 +89,20 @@ async function copy(options: HijackedStreams, stdout: PassThrough, stderr: PassT
       if (options.isEngine?.(payload)) continue;
       const target = stream === "stderr" && stderr ? stderr : stdout;
       if (target.destroyed) continue;
-      if (!target.write(payload)) await Promise.race([once(target, "drain"), once(target, "close")]);
+      if (!target.write(payload)) await drained(target);
     }
   };
   if (head.length > 0) await write(head);
   for await (const chunk of socket as AsyncIterable<Buffer>) await write(chunk);
+}
+
+/** It can be written to again, or never. Leaves no listener. */
+function drained(target: PassThrough): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      target.off("drain", done).off("close", done);
+      resolve();
+    };
+    target.once("drain", done).once("close", done);
+  });
 }

@@ -5,6 +5,7 @@ import { systemClock } from "../../../src/clock.ts";
 import type { RuntimeHarness } from "../../../src/runtimes/conformanceSession.ts";
 import type { ContainerID } from "../../../src/runtimes/contract.ts";
 import { createBody } from "../../../src/runtimes/docker/createBody.ts";
+import { hasStatus } from "../../../src/runtimes/docker/engineError.ts";
 import { engineName, labels } from "../../../src/runtimes/docker/names.ts";
 import { createDockerRuntime } from "../../../src/runtimes/docker/runtime.ts";
 import { silentLogger } from "../../../src/telemetry/log.ts";
@@ -50,7 +51,11 @@ export async function engineHarness(engine: TestEngine): Promise<EngineHarness> 
       const query = { all: true, filters };
       const left = await client.json<{ Id: string }[]>({ method: "GET", path: "/containers/json", query });
       for (const { Id } of left) {
-        await client.json({ method: "DELETE", path: `/containers/${Id}`, query: { force: true, v: true } });
+        const call = { method: "DELETE", path: `/containers/${Id}`, query: { force: true, v: true } } as const;
+        // One whose removal was under way is gone by now.
+        await client.json(call).catch((error) => {
+          if (!hasStatus(error, 404)) throw error;
+        });
       }
       rmSync(base, { recursive: true });
     },

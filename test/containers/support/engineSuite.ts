@@ -4,6 +4,7 @@ import { runtimeSkips } from "../../../src/runtimes/conformanceSkips.ts";
 import { engineFaults } from "./engineFaults.ts";
 import { engineHarness } from "./engineHarness.ts";
 import { engineMissing, startEngine, type TestEngine } from "./engines.ts";
+import { registryInstalled, startRegistry } from "./registry.ts";
 import { exampleFile, runManifest } from "./runExample.ts";
 
 /** All that a container engine has to keep to. */
@@ -14,7 +15,9 @@ export async function engineSuite(name: TestEngine["name"]): Promise<void> {
     describe(name, () => test.skip(missing, () => {}));
     return;
   }
-  const engine = await startEngine(name);
+  const registry = registryInstalled ? await startRegistry() : undefined;
+  const engine = await startEngine(name, registry?.host);
+  afterAll(() => registry?.stop());
   afterAll(() => engine.stop());
 
   test(`${name}: examples/docker.yaml, as it stands, of an image that is here`, async () => {
@@ -26,6 +29,6 @@ export async function engineSuite(name: TestEngine["name"]): Promise<void> {
     expect(code).toBe(0);
   });
 
-  engineFaults(engine);
+  engineFaults(engine, registry);
   runtimeConformance(name, () => engineHarness(engine), runtimeSkips[name]);
 }

@@ -25,8 +25,6 @@ export interface TestEngine {
   /** SIGKILL, as a crash has it; `start` is its next life. */
   kill(): Promise<void>;
   start(): Promise<void>;
-  /** A registry without TLS, which Docker takes on loopback anyway. */
-  allowRegistry(host: string): void;
   stop(): Promise<void>;
 }
 
@@ -40,24 +38,22 @@ export function engineMissing(name: TestEngine["name"]): string | undefined {
   return missing.length > 0 ? `not installed: ${missing.join(", ")}` : undefined;
 }
 
-export async function startEngine(name: TestEngine["name"], flags: string[] = []): Promise<TestEngine> {
+/** @param registry host of one without TLS, which Docker takes on loopback anyway */
+export async function startEngine(name: TestEngine["name"], registry?: string): Promise<TestEngine> {
   const dir = mkdtempSync(join(tmpdir(), `hostlet-${name}-`));
   const socket = join(dir, "engine.sock");
   const client = new EngineClient(socket);
   let daemon: ChildProcess | undefined;
   const log = openSync(join(dir, "log"), "a");
   const registries = join(dir, "registries.conf");
-  writeFileSync(registries, "");
+  writeFileSync(registries, registry ? `[[registry]]\nlocation = "${registry}"\ninsecure = true\n` : "");
   const engine: TestEngine = {
     ...{ name, socket, client, imageID: "", imageName: "docker.io/library/hostlet-test:1" },
     async start() {
-      const { argv, env } = name === "docker" ? docker(dir, socket, flags) : podman(dir, socket, flags);
+      const { argv, env } = name === "docker" ? docker(dir, socket) : podman(dir, socket);
       const [program = "", ...args] = argv;
       daemon = spawn(program, args, { env, stdio: ["ignore", log, log], detached: true });
       await answers(client, daemon, join(dir, "log"));
-    },
-    allowRegistry(host) {
-      writeFileSync(registries, `[[registry]]\nlocation = "${host}"\ninsecure = true\n`);
     },
     async kill() {
       const ended = once(daemon!, "exit");
@@ -83,22 +79,22 @@ export async function startEngine(name: TestEngine["name"], flags: string[] = []
   return engine;
 }
 
-function docker(dir: string, socket: string, flags: string[]) {
+function docker(dir: string, socket: string) {
   const argv = [
     ...["dockerd", "--data-root", join(dir, "data"), "--exec-root", join(dir, "exec"), "-p", join(dir, "docker.pid")],
     ...["-H", `unix://${socket}`, "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"],
-    ...["--bridge=none", ...flags],
+    ...["--bridge=none"],
   ];
   return { argv, env: process.env };
 }
 
-function podman(dir: string, socket: string, flags: string[]) {
+function podman(dir: string, socket: string) {
   const conf = join(dir, "containers.conf");
   const limits = 'default_ulimits=["nofile=20000:20000","nproc=4096:4096"]';
   const engine = 'runtime="runc"\ncgroup_manager="cgroupfs"\nevents_logger="file"';
   writeFileSync(conf, `[containers]\n${limits}\n[engine]\n${engine}\n`);
   const places = ["--root", join(dir, "root"), "--runroot", join(dir, "run"), "--tmpdir", join(dir, "tmp")];
-  const argv = ["podman", ...places, ...flags, "system", "service", "--time=0", `unix://${socket}`];
+  const argv = ["podman", ...places, "system", "service", "--time=0", `unix://${socket}`];
   return {
     argv,
     env: { ...process.env, CONTAINERS_CONF: conf, CONTAINERS_REGISTRIES_CONF: join(dir, "registries.conf") },
