@@ -91,8 +91,10 @@ export class EngineImages implements ImageService {
   }
 }
 
-function authOf({ registry, username, password }: ImageCredential): string {
-  return Buffer.from(JSON.stringify({ username, password, serveraddress: registry })).toString("base64url");
+/** URL-safe and with its padding, without which Podman takes it for garbage. */
+export function authOf({ registry, username, password }: ImageCredential): string {
+  const plain = Buffer.from(JSON.stringify({ username, password, serveraddress: registry })).toString("base64");
+  return plain.replaceAll("+", "-").replaceAll("/", "_");
 }
 
 function runtimeImage(inspect: ImageInspect, image: string): RuntimeImage {

@@ -8,6 +8,7 @@ import { build } from "esbuild";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { RuntimeSession } from "../../../src/runtimes/conformanceSession.ts";
 import type { ContainerSpec } from "../../../src/runtimes/contract.ts";
+import { authOf } from "../../../src/runtimes/docker/images.ts";
 import { type EngineHarness, engineHarness } from "./engineHarness.ts";
 import type { TestEngine } from "./engines.ts";
 import type { TestRegistry } from "./registry.ts";
@@ -128,10 +129,9 @@ export function engineFaults(engine: TestEngine, registry: TestRegistry | undefi
     test("gives an image by its digest to who has the credentials, and says why to who has not", async () => {
       const images = session.runtime.images!;
       const image = `${host}/team/app:1`;
-      const auth = Buffer.from(JSON.stringify({ username: "ann", password: "secret", serveraddress: host }));
       const query = { repo: `${host}/team/app`, tag: "1" };
       await engine.client.json({ method: "POST", path: `/images/${engine.imageID}/tag`, query });
-      const headers = { "x-registry-auth": auth.toString("base64url") };
+      const headers = { "x-registry-auth": authOf(ann("secret")[0]!) };
       const name = `${host}/team/app`;
       const push = { method: "POST", path: `/images/${name}/push`, query: { tag: "1" }, headers } as const;
       for await (const chunk of await engine.client.stream(push)) expect(String(chunk)).not.toContain('"error"');
