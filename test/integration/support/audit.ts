@@ -45,7 +45,10 @@ export function countRequests(entries: readonly AuditEntry[]): Record<string, nu
 /** What a node's agent may be answered 403, and why that is no fault of the agent. */
 const expectedRefusals: readonly { requests: string[]; why: RegExp; because: string }[] = [
   {
-    requests: ["get configmaps", "get secrets", "watch configmaps", "watch secrets", "create serviceaccounts/token"],
+    requests: [
+      ...["get configmaps", "get secrets", "watch configmaps", "watch secrets", "create serviceaccounts/token"],
+      ...["get persistentvolumeclaims", "get persistentvolumes"],
+    ],
     why: /^no relationship found between node/,
     because: "the Node authorizer learns of a binding some milliseconds after the agent, which asks again",
   },
