@@ -55,13 +55,14 @@ describe("a connection", () => {
     for (let at = 0; at < 300_000; at += 50_000) {
       for (const [i, stream] of streams.entries()) client.send(stream, sent[i]!.subarray(at, at + 50_000));
     }
+    await client.until(() => streams.every((stream) => stream.data.length === 300_000), "all of it");
+    // Room is made as the data is read; after the end nobody needs any.
+    for (const { credit } of streams) expect(credit).toBeGreaterThan(150_000);
     for (const stream of streams) client.send(stream, nothing, true);
     await client.until(() => streams.every((stream) => stream.fin), "the end of all");
     const digest = (data: Buffer) => createHash("sha256").update(data).digest("hex");
     expect(streams.map((stream) => digest(stream.data))).toEqual(sent.map(digest));
     expect(streams.map(({ replied, reset }) => [replied, reset])).toEqual(streams.map(() => [true, undefined]));
-    // Room is made as the data is read; after the end nobody needs any.
-    for (const { credit } of streams) expect(credit).toBeGreaterThan(150_000);
     const last = await client.open({});
     client.send(last, "once more", true);
     await client.until(() => last.fin, "another one");
