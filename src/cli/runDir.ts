@@ -31,7 +31,7 @@ export async function openRunDir(base: string): Promise<RunDir> {
   }
   for (const id of names.filter((name) => isLeft(base, name))) {
     const path = join(base, id);
-    const lock = tryLock(path);
+    const lock = unlessRemoved(() => tryLock(path));
     if (lock) return runDir(path, lock);
   }
   for (;;) {
@@ -69,6 +69,17 @@ async function namesIn(base: string): Promise<string[]> {
 
 function isLeft(base: string, name: string): boolean {
   return /^[0-9a-f]{8}$/.test(name) && !existsSync(join(base, name, keptMark));
+}
+
+/** Its run may be removing it just now, and does so by another name. */
+function unlessRemoved(lock: () => StateLock | undefined): StateLock | undefined {
+  try {
+    return lock();
+  } catch (error) {
+    const cause = error instanceof HostletError ? error.cause : error;
+    if ((cause as NodeJS.ErrnoException | undefined)?.code === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 function tryLock(path: string): StateLock | undefined {

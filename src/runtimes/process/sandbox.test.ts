@@ -121,7 +121,7 @@ describe.each(
 
   it.skipIf(!Cgroups.open())("ends a container that takes more memory than its limit, and says why", async () => {
     const resources = { memoryLimitBytes: 32 * 2 ** 20, qos: "Burstable" as const };
-    const script = "x=$(head -c 100000000 /dev/zero | tr '\\0' x); echo ${#x}";
+    const script = "x=$(head -c 100000000 /dev/zero | tr '\\0' x); echo \"$x\" | wc -c";
     const spec = harness.spec({ argv: ["/bin/sh", "-c", script], resources });
     const exit = await session.run(spec);
     expect(exit).toMatchObject({ exitCode: 137, signal: 9, reason: "OOMKilled" });
