@@ -74,8 +74,9 @@ export interface Provider {
   readonly info: ProviderInfo;
   capabilities(): ProviderCapabilities;
   /**
-   * Called once, first: finds what an earlier agent left, follows it again, reports its statuses, and resolves with
-   * those pods as they were recorded. Pods among them that the cluster no longer has are then deleted by the node.
+   * Called once, first: finds what an earlier agent left, follows it again, and resolves with those pods as they were
+   * recorded. Whoever called hands each over again (`create` or `update`), or deletes it where the cluster no longer has it: until
+   * then a Provider may say nothing of it.
    */
   recover(): Promise<Pod[]>;
   /** Takes the pod in charge. A pod that can't run is reported Failed or Waiting with a reason; it does not reject. */

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { paths } from "../../src/kube/paths.ts";
@@ -112,6 +112,16 @@ test("node and plugin come back, and nothing is started twice", async () => {
   expect(readFileSync(journal, "utf8")).toBe("start\n");
   await node.deleteNow("steady");
   await node.gone("steady");
+});
+
+test("a plugin that comes back alone tells what became of its pods meanwhile", async () => {
+  const go = join(node.dir, "go");
+  await node.run("left", `until [ -e ${go} ]; do sleep 0.05; done; exit 7`);
+  await node.running("left");
+  await plugin.leave();
+  writeFileSync(go, "");
+  await plugin.listen();
+  expect(terminatedState(await node.ended("left"))).toMatchObject({ exitCode: 7, reason: "Error" });
 });
 
 test("a far end that is away makes the node NotReady with interLink's condition, and no pod anything that it is not", async () => {

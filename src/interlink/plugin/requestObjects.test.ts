@@ -26,13 +26,19 @@ test("what came with a pod is there after a restart, for this user alone, until 
   expect(readdirSync(join(dir, "objects"))).toEqual([]);
 });
 
-test("a pod that was accepted and never written down by its provider comes back; one that was to end does not", () => {
+test("pods that were accepted come back, whether their provider has written them down or not; those that were to end do not", () => {
   const before = open();
-  for (const uid of ["known", "lost", "ended"]) before.set(uid, { configMaps: [], secrets: [], pod: pod(uid) });
-  before.markEnding("ended");
+  for (const uid of ["known", "ending", "lost", "ended"])
+    before.set(uid, { configMaps: [], secrets: [], pod: pod(uid) });
+  for (const uid of ["ending", "ended"]) before.markEnding(uid);
   const after = open();
-  expect(after.settle(new Set(["known"]))).toEqual([pod("lost")]);
-  expect(readdirSync(join(dir, "objects")).sort()).toEqual(["known.json", "lost.json"]);
+  expect(
+    after
+      .settle(new Set(["known", "ending"]))
+      .map((one) => one.metadata?.uid)
+      .sort(),
+  ).toEqual(["known", "lost"]);
+  expect(readdirSync(join(dir, "objects")).sort()).toEqual(["ending.json", "known.json", "lost.json"]);
 });
 
 test("of two pods that brought the same object the last one counts, and who watches is told", async () => {

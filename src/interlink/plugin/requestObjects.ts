@@ -69,13 +69,16 @@ export class RequestObjects implements ObjectSource {
     if (objects && !objects.ending) this.set(uid, { ...objects, ending: true });
   }
 
-  /** Removes what is of no pod that is here. @returns pods that were accepted, and that the Provider never got to know */
-  settle(uids: ReadonlySet<string>): Pod[] {
+  /**
+   * Removes what is of no pod that is to be here.
+   * @param found by the Provider
+   * @returns pods that were accepted and are not ending: those that were found, and those that the Provider never got to know
+   */
+  settle(found: ReadonlySet<string>): Pod[] {
     const accepted: Pod[] = [];
     for (const [uid, { pod, ending }] of this.#byPod) {
-      if (uids.has(uid)) continue;
       if (pod && !ending) accepted.push(pod);
-      else this.remove(uid);
+      else if (!found.has(uid)) this.remove(uid);
     }
     return accepted;
   }

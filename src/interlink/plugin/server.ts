@@ -120,6 +120,8 @@ class Plugin {
 
   async recover(): Promise<void> {
     const found = await this.#provider.recover();
+    // Here nobody hands over the pods of today, as a node does: what was accepted is what there is. Until it has them, a Provider
+    // is silent about pods that it found again.
     const accepted = this.#objects.settle(new Set(found.map((pod) => podRef(pod).uid)));
     for (const pod of accepted) this.#provider.create(pod);
   }
@@ -171,7 +173,7 @@ class Plugin {
   #statusOf(pod: Pod, ours: boolean): WirePodStatus | undefined {
     const uid = pod.metadata?.uid ?? "";
     const now = this.#options.clock.now();
-    const known = this.#pods.get(uid) ?? (this.#here(uid) && { status: {}, gone: false });
+    const known = this.#pods.get(uid) ?? (this.#here(uid) && { status: this.#provider.get(uid) ?? {}, gone: false });
     if (!known) {
       if (ours) return unknownStatus(pod);
       const jobID = pod.metadata?.annotations?.[jobAnnotation];

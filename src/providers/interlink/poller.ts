@@ -15,11 +15,15 @@ export interface PollerOptions {
 /** Plugins made with interLink's Python SDK answer about the first pod that they are asked for: the others are asked for singly, so many at a time. */
 const singles = 4;
 
+/** A failure that lasts is said again. */
+const sayAgainMs = 60_000;
+
 /** Asks the far end about all pods in one call, again and again. What it does not answer changes nothing. */
 export class Poller {
   readonly #options: PollerOptions;
   #asking = false;
-  #failing = false;
+  /** When the failures that go on began, and were last said. ms */
+  #failing: { since: number; saidAt: number } | undefined;
   #cancel = () => {};
 
   constructor(options: PollerOptions) {
@@ -37,23 +41,40 @@ export class Poller {
   }
 
   async #round(): Promise<void> {
-    const { log, signal } = this.#options;
+    const { signal } = this.#options;
     if (this.#asking) return;
     this.#asking = true;
     try {
-      await this.#ask([...this.#options.pods()].filter((pod) => pod.isFollowed));
-      this.#failing = false;
+      const pods = [...this.#options.pods()].filter((pod) => pod.isFollowed);
+      if (pods.length === 0) return;
+      await this.#ask(pods);
+      this.#answered();
     } catch (error) {
-      if (signal.aborted) return;
-      if (!this.#failing) log.warn({ err: error }, "pods' statuses are not to be had; what is known of them stays");
-      this.#failing = true;
+      if (!signal.aborted) this.#failed(error);
     } finally {
       this.#asking = false;
     }
   }
 
+  #answered(): void {
+    if (!this.#failing) return;
+    const { clock, log } = this.#options;
+    const seconds = Math.round((clock.now() - this.#failing.since) / 1000);
+    this.#failing = undefined;
+    log.warn({ seconds }, "pods' statuses are to be had again");
+  }
+
+  #failed(error: unknown): void {
+    const { clock, log } = this.#options;
+    const now = clock.now();
+    this.#failing ??= { since: now, saidAt: Number.NEGATIVE_INFINITY };
+    if (now - this.#failing.saidAt < sayAgainMs) return;
+    this.#failing.saidAt = now;
+    const seconds = Math.round((now - this.#failing.since) / 1000);
+    log.warn({ err: error, seconds }, "pods' statuses are not to be had; what is known of them stays");
+  }
+
   async #ask(pods: RemotePod[]): Promise<void> {
-    if (pods.length === 0) return;
     const left = await this.#askFor(pods);
     if (pods.length === 1) {
       for (const pod of left) pod.observe(undefined);
