@@ -99,6 +99,8 @@ function defaults(home: string): NodeConfig {
     cpu: undefined,
     memory: undefined,
     extendedResources: {},
+    extendedResourceDevices: {},
+    extendedResourceVariables: {},
     slurmDir: join(home, ".hostlet/slurm"),
     slurmPartition: undefined,
     slurmFlags: [],

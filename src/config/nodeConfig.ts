@@ -201,10 +201,22 @@ export interface NodeConfig {
    */
   memory: string | undefined;
   /**
-   * Other resources that the node says it has, such as `nvidia.com/gpu=2`. Nothing is done to give them to a container.
-   * @default none
+   * Other resources that the node says it has, such as `nvidia.com/gpu=2`. GPUs are given to containers one by one; others
+   * are only counted, unless `extendedResourceDevices` or `extendedResourceVariables` has them.
+   * @default the GPUs that are found, with the provider local
    */
   extendedResources: Record<string, string>;
+  /**
+   * The devices of a resource by name, as its containers are told: `nvidia.com/gpu: [GPU-1f2e, GPU-3d4c]`. How many there are
+   * is the node's capacity.
+   * @default those found; numbers from 0 where the count is configured and not so many are found
+   */
+  extendedResourceDevices: Record<string, string[]>;
+  /**
+   * Variables that tell a container its devices, by resource; an empty list: none.
+   * @default CUDA_VISIBLE_DEVICES and NVIDIA_VISIBLE_DEVICES for nvidia.com/gpu, ROCR_VISIBLE_DEVICES and HIP_VISIBLE_DEVICES for amd.com/gpu
+   */
+  extendedResourceVariables: Record<string, string[]>;
   /**
    * Where the provider `slurm` and its jobs exchange files: a directory that the compute nodes see under the same path.
    * @default ~/.hostlet/slurm

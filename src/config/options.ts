@@ -37,6 +37,8 @@ const taint = v.strictObject({
   value: v.optional(v.pipe(v.string("a string (quote it)"), v.regex(labelValue, "a taint's value"))),
   effect: v.picklist(effects, `one of ${effects.join(", ")}`),
 });
+const deviceID = v.pipe(v.string("a device's name"), v.regex(/^[\w.:/-]+$/, "a device's name, such as 0"));
+const variable = v.pipe(v.string("a variable's name"), v.regex(/^[A-Za-z_]\w*$/, "a variable's name"));
 const words = v.array(v.string("an option such as --qos=high"), "a list of options of sbatch");
 const image = v.strictObject({
   match: v.pipe(v.string("an image's name, * at its end for any rest"), v.nonEmpty("an image's name, not nothing")),
@@ -153,6 +155,12 @@ export const options: { [K in keyof NodeConfig]: Option } = {
   extendedResources: {
     schema: v.record(v.string("a resource's name"), quantity, "resources and quantities"),
     text: pairs,
+  },
+  extendedResourceDevices: {
+    schema: v.record(v.string(), v.array(deviceID, "a list of devices"), "resources and lists of devices"),
+  },
+  extendedResourceVariables: {
+    schema: v.record(v.string(), v.array(variable, "a list of variables"), "resources and lists of variables"),
   },
   slurmDir: { schema: path, text: plain },
   slurmPartition: { schema: v.pipe(v.string("a partition's name"), v.nonEmpty("a partition's name")), text: plain },

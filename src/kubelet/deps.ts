@@ -13,6 +13,7 @@ import type {
 import type { RuntimeImage } from "../runtimes/images.ts";
 import type { AgentMetrics } from "../telemetry/agentMetrics.ts";
 import type { Logger } from "../telemetry/log.ts";
+import type { DeviceLedger } from "./devices/ledger.ts";
 import type { ObjectReference } from "./env/references.ts";
 import type { PodNetwork } from "./network/podNetwork.ts";
 import type { PodFiles, PodPaths } from "./podFiles.ts";
@@ -85,6 +86,8 @@ export interface KubeletDeps {
   rights: AgentRights;
   /** What the runtime sees to, for this pod. */
   features(pod: Pod): ReadonlySet<RuntimeFeature>;
+  /** The node's devices, and who has them. */
+  devices: DeviceLedger;
   hostIP: string;
   /** Of pods with a network of their own. */
   network?: PodNetwork;

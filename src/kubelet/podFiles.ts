@@ -15,6 +15,7 @@ import { HostletError } from "../errors.ts";
 import type { Pod, PodRef } from "../kube/types.ts";
 import { podRef } from "../kube/types.ts";
 import { removeTree } from "../removeTree.ts";
+import type { AssignedDevices } from "./devices/assign.ts";
 import { unmountBelow } from "./volumes/memoryVolume.ts";
 
 /** What stands in `<stateDir>/pods/<uid>/pod.json`. A reader refuses a version that it does not know. */
@@ -27,6 +28,8 @@ export interface PodRecord {
   ended?: { cause: "deadline" | "refused" | "evicted"; reason: string; message: string };
   /** Attempts whose startup probe has succeeded, by container. */
   started?: Record<string, number>;
+  /** What its containers have of the node's devices, until the pod has ended. */
+  devices?: AssignedDevices;
 }
 
 export interface PodPaths {
@@ -68,14 +71,14 @@ export class PodFiles {
    * Makes the pod's directory, its record, and the link that users see.
    * @throws {HostletError} PathNotOurs where something else stands at the public path; nothing is changed then
    */
-  create(pod: Pod, startedAt: number): PodPaths {
+  create(pod: Pod, startedAt: number, devices?: AssignedDevices): PodPaths {
     const paths = this.paths(pod);
     this.#checkPublicPath(pod, paths);
     mkdirSync(paths.dir, { recursive: true, mode: 0o700 });
     for (const { name } of [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])]) {
       mkdirSync(join(paths.dir, "containers", name), { recursive: true, mode: 0o755 });
     }
-    this.save({ version: 1, pod, startedAt });
+    this.save({ version: 1, pod, startedAt, ...(devices && { devices }) });
     this.link(pod);
     return paths;
   }

@@ -6,8 +6,11 @@ import { endingAfterSetBack, StepClock, setBackContainer } from "./clockSetBack.
 import { ContainerStarter } from "./containerStarter.ts";
 import { computePodActions, type PodActions, type StartAction } from "./decide/actions.ts";
 import { creationRetryMs, recoveredBackoff } from "./decide/backoff.ts";
+import { resizeRefusal, withAllocated } from "./decide/resize.ts";
 import { type ContainerView, containerKinds, type Ending, latest, type PodView } from "./decide/view.ts";
 import type { KubeletDeps } from "./deps.ts";
+import type { AssignedDevices } from "./devices/assign.ts";
+import { isRefused } from "./devices/ledger.ts";
 import type { Eviction } from "./eviction.ts";
 import { PodHooks } from "./hooks/podHooks.ts";
 import { logTarget } from "./logTarget.ts";
@@ -41,6 +44,7 @@ export interface PodStart {
   ended?: NonNullable<PodRecord["ended"]>;
   /** Attempts whose startup probe has succeeded, by container. */
   started?: NonNullable<PodRecord["started"]>;
+  devices?: AssignedDevices;
 }
 
 /**
@@ -86,6 +90,8 @@ export class PodWorker {
   readonly #probes: PodProbes;
   /** As the record has it. */
   #started: NonNullable<PodRecord["started"]>;
+  #devices: AssignedDevices | undefined;
+  #resizeRefused: string | undefined;
   #removals = 0;
 
   /** @param gone called once, when nothing of the pod is left */
@@ -118,6 +124,8 @@ export class PodWorker {
       };
     });
     this.#started = start.started ?? {};
+    this.#devices = start.devices;
+    if (start.devices) deps.devices.restore(this.ref.uid, start.devices);
     this.podIP = podAddress(start.pod, deps.hostIP, deps.network);
     const { podIP } = this;
     this.#events = new PodEvents(deps.events, this.ref);
@@ -191,7 +199,8 @@ export class PodWorker {
       JSON.stringify([pod.metadata?.labels, pod.metadata?.annotations]) !==
       JSON.stringify([this.#pod.metadata?.labels, this.#pod.metadata?.annotations]);
     if (!this.#reporter.silent && !isNews(this.#pod, pod)) return;
-    this.#pod = slimPod(pod);
+    this.#resizeRefused = resizeRefusal(this.#pod, pod);
+    this.#pod = withAllocated(slimPod(pod), this.#pod);
     if (this.#reporter.silent) this.#adopt(pod);
     this.#addEphemeral();
     this.#reporter.speak(pod, this.#deps.clock.now());
@@ -288,6 +297,7 @@ export class PodWorker {
       containers: this.#containers,
       ...(this.#setup.problem && { setupProblem: this.#setup.problem }),
       ...(this.#ending && { ending: this.#ending }),
+      ...(this.#resizeRefused !== undefined && { resizeRefused: this.#resizeRefused }),
     };
   }
 
@@ -311,6 +321,7 @@ export class PodWorker {
     }
     for (const start of actions.start) this.#background(this.#start(start));
     this.#probes.sync(view);
+    if (actions.settled) this.#freeDevices();
     this.#report(view, actions);
     if (actions.settled && this.#deleteAsked && this.#setup.idle) this.#background(this.#remove());
   }
@@ -331,13 +342,42 @@ export class PodWorker {
         this.#end({ cause: "refused", killAt: 0, reason: "UnsupportedSecurityContext", message });
         return;
       }
-      this.#deps.files.create(this.#pod, this.#startedAt);
+      const devices = this.#takeDevices();
+      if (!devices) return;
+      this.#deps.files.create(this.#pod, this.#startedAt, devices);
       this.#recorded = true;
       if (ignored.length > 0)
         this.#event("Warning", "FieldsIgnored", `without effect on this node: ${ignored.join(", ")}`);
     } catch (error) {
       this.#setup.failed(this.#pod, error, "FailedCreatePodDirectory");
     }
+  }
+
+  /** @returns undefined where the pod is refused for want of them */
+  #takeDevices(): AssignedDevices | undefined {
+    const devices = this.#deps.devices.take(this.#pod);
+    // Of a pod whose record was lost nobody knows what it had; it ran, and is not ended for that.
+    const lost = this.#containers.some(({ attempts }) => attempts.length > 0);
+    if (!isRefused(devices)) this.#devices = devices;
+    else if (lost) this.#devices = {};
+    else {
+      this.#event("Warning", "UnexpectedAdmissionError", devices.refused);
+      this.#end({ cause: "refused", killAt: 0, reason: "UnexpectedAdmissionError", message: devices.refused });
+      return undefined;
+    }
+    return this.#devices;
+  }
+
+  /** The record first: the next agent must not take them for this pod's any more. */
+  #freeDevices(): void {
+    if (this.#recorded && Object.keys(this.#devices ?? {}).length > 0) {
+      this.#devices = undefined;
+      const { cause, reason, message } = this.#ending ?? {};
+      const told =
+        reason !== undefined && message !== undefined && cause && cause !== "deleted" && cause !== "finished";
+      this.#save(told ? { cause, reason, message } : undefined);
+    }
+    this.#deps.devices.release(this.ref.uid);
   }
 
   #abilities(): HostAbilities {
@@ -364,7 +404,8 @@ export class PodWorker {
     try {
       const started = Object.keys(this.#started).length > 0 && { started: this.#started };
       const record = { version: 1 as const, pod: this.#pod, startedAt: this.#startedAt };
-      this.#deps.files.save({ ...record, ...(ended && { ended }), ...started });
+      const devices = this.#devices && { devices: this.#devices };
+      this.#deps.files.save({ ...record, ...(ended && { ended }), ...started, ...devices });
     } catch (error) {
       this.#log.warn({ err: error }, "what became of the pod could not be recorded");
     }

@@ -7,6 +7,7 @@ import type { ObjectSource } from "../kube/objectSource.ts";
 import type { Pod } from "../kube/types.ts";
 import type { RuntimeFeature } from "../runtimes/contract.ts";
 import type { PreparedPod, Preparer } from "./deps.ts";
+import type { DeviceLedger } from "./devices/ledger.ts";
 import { hostletVariables } from "./env/hostletVariables.ts";
 import { environmentOf, inheritedEnv } from "./env/inherit.ts";
 import { resolveEnv } from "./env/resolveEnv.ts";
@@ -38,6 +39,8 @@ export interface PreparerOptions {
   network?: PodNetwork;
   /** What the node has for pods, for resourceFieldRef. */
   allocatable: Allocatable;
+  /** Who has the node's devices. @default it gives none out */
+  devices?: DeviceLedger;
   /** What this agent may. @default asks the kernel */
   rights?: AgentRights;
   /** Of the container runtime, for a pod. @default none */
@@ -150,17 +153,20 @@ export function createPreparer(options: PreparerOptions): Preparer<PreparedVolum
         container: container.name,
         volumes: new Map(mounted),
       });
-      const resolved = await resolveEnv({
+      const told = options.devices?.environment(podUID, container.name) ?? { given: {}, none: {} };
+      const declared = await resolveEnv({
         pod,
         container,
         objects,
         addresses: addressesOf(pod),
         allocatable,
         inherit: ownRoot ? {} : user ? environmentOf(user, inherit, containerDir) : inherit,
-        extra: { ...(await links(pod, signal)), ...(ownRoot ? {} : extra) },
+        extra: { ...(await links(pod, signal)), ...(ownRoot ? {} : extra), ...told.none, ...told.given },
         compatHome: config.compat ? homedir() : undefined,
         signal,
       });
+      // A number in a manifest may be another container's device here: what was given counts.
+      const resolved = { ...declared, env: { ...declared.env, ...told.given } };
       const { variables, warnings } = resolved;
       const own = await volumes.mountsFor(container, variables);
       const ofNetwork = realMounts && network ? network : undefined;

@@ -72,10 +72,15 @@ export function unsupportedFields(pod: Pod, { rights, features }: HostAbilities)
       );
       lacks("securityProfiles", asksForProfile(pod, container), `${where}.securityContext.seccompProfile`);
       if (container.restartPolicyRules?.length) ignored.push(`${where}.restartPolicyRules`);
-      lacks("limits", container.resources?.limits, `${where}.resources.limits`);
+      lacks("limits", limitsOfHost(container), `${where}.resources.limits`);
     }
   }
   return { refused: [...refused], ignored };
+}
+
+/** Devices are given out whatever the runtime limits. */
+function limitsOfHost({ resources }: Container): boolean {
+  return Object.keys(resources?.limits ?? {}).some((name) => !name.includes("/"));
 }
 
 function asksForProfile(pod: Pod, { securityContext = {} }: Container): boolean {

@@ -5,6 +5,8 @@ import type { KubeClient } from "../kube/client.ts";
 import { paths } from "../kube/paths.ts";
 import { reflect } from "../kube/reflector.ts";
 import { type Node, type Pod, podRef } from "../kube/types.ts";
+import { nodeDevices, withDevices } from "../kubelet/devices/configured.ts";
+import { findDevices } from "../kubelet/devices/find.ts";
 import type { NodeNews, ProviderContext } from "../providers/contract.ts";
 import { apiReviews } from "../server/guard/reviews.ts";
 import { startHealthzServer } from "../server/healthz.ts";
@@ -21,6 +23,7 @@ import { createProvider } from "./createProvider.ts";
 import { PodDispatcher } from "./dispatcher.ts";
 import { type DrainCause, Drainer } from "./drainer.ts";
 import { createEventRecorder } from "./events/recorder.ts";
+import { readDevices } from "./hostDevices.ts";
 import { agentID } from "./leaseGuard.ts";
 import { nodeAddress } from "./nodeAddress.ts";
 import type { AgentIdentityKind } from "./nodeLabels.ts";
@@ -85,9 +88,9 @@ export interface Agent {
  * @throws {HostletError} StateLocked, ListenFailed, NodeNameTaken, RuntimeUnavailable
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const { client, config, serving, log, clock, identity = "other", walltime, allowNamespaces } = options;
+  const { client, serving, log, clock, identity = "other", walltime, allowNamespaces } = options;
   const abort = new AbortController();
-  const lock = lockStateDir(config.stateDir);
+  const lock = lockStateDir(options.config.stateDir);
   const undo: (() => Promise<void> | void)[] = [() => lock.release()];
   const stopAll = async () => {
     abort.abort();
@@ -100,6 +103,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   try {
     const facts = readHostFacts();
+    const isLocal = options.config.provider === "local";
+    const devices = isLocal ? nodeDevices(options.config, findDevices(await readDevices(abort.signal))) : new Map();
+    const config = withDevices(options.config, devices);
     const ip = config.nodeIP ?? (await nodeAddress(client.server));
     const events = createEventRecorder({ client, clock, log, host: config.nodeName });
     undo.push(() => events.stop());
@@ -128,7 +134,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       },
     };
     const resources = nodeResources(config, facts);
-    const provider = createProvider({ config, context, hostIP: ip, allocatable: resources });
+    const provider = createProvider({ config, context, hostIP: ip, allocatable: resources, devices });
     undo.push(() => provider.stop());
     const drainer = new Drainer({ provider, clock });
     const admission = new Admission(config.nodeName, resources);

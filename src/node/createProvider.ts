@@ -1,6 +1,9 @@
 import type { NodeConfig } from "../config/nodeConfig.ts";
 import { HostletError } from "../errors.ts";
 import type { Pod } from "../kube/types.ts";
+import { deviceVariables } from "../kubelet/devices/configured.ts";
+import type { NodeDevices } from "../kubelet/devices/find.ts";
+import { DeviceLedger } from "../kubelet/devices/ledger.ts";
 import type { Allocatable } from "../kubelet/env/resourceField.ts";
 import { isolationOf } from "../kubelet/isolation.ts";
 import { parseNetwork } from "../kubelet/network/addresses.ts";
@@ -28,6 +31,8 @@ export interface ProviderOptions {
   hostIP: string;
   /** What the node has for pods. */
   allocatable: Allocatable;
+  /** What the local provider gives out. @default nothing */
+  devices?: NodeDevices;
 }
 
 /** The Provider that the configuration names, with what it drives. */
@@ -59,7 +64,7 @@ function createInterlinkProvider({ config, context, hostIP, allocatable }: Provi
   return new InterlinkProvider({ context, endpoint, stateDir, hostIP, allocatable, statusIntervalMs, pingIntervalMs });
 }
 
-function createLocalProvider({ config, context, hostIP, allocatable }: ProviderOptions): Provider {
+function createLocalProvider({ config, context, hostIP, allocatable, ...options }: ProviderOptions): Provider {
   const { objects, clock } = context;
   const runtime = createRuntime(config, context);
   const features = (pod: Pod) => {
@@ -67,12 +72,14 @@ function createLocalProvider({ config, context, hostIP, allocatable }: ProviderO
     return runtime.features?.(isolation === "none" ? undefined : isolation) ?? new Set<RuntimeFeature>();
   };
   const network = podNetwork(config, context);
+  const devices = new DeviceLedger(options.devices, deviceVariables(config));
+  const shared = { devices, ...(network && { network }) };
   return new LocalProvider({
     context,
-    ...(network && { network }),
+    ...shared,
     runtime: context.metrics ? metered(runtime, context.metrics) : runtime,
     files: new PodFiles({ stateDir: config.stateDir, podsDir: config.podsDir, layout: config.pathLayout }),
-    preparer: createPreparer({ config, objects, clock, hostIP, allocatable, features, ...(network && { network }) }),
+    preparer: createPreparer({ config, objects, clock, hostIP, allocatable, features, ...shared }),
     hostIP,
     features,
   });

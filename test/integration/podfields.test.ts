@@ -16,6 +16,7 @@ import { afterAll, beforeAll, describe, expect, type TestContext, test } from "v
 import { paths } from "../../src/kube/paths.ts";
 import type {
   Container,
+  Node,
   PersistentVolume,
   PersistentVolumeClaim,
   PodSpec,
@@ -26,13 +27,14 @@ import type {
 import { parseManifests } from "../../src/manifest/read.ts";
 import { TestNode, until } from "./support/node.ts";
 
+const gpu = "nvidia.com/gpu";
 let node: TestNode;
 /** Of static pods. */
 let manifests: string;
 
 beforeAll(async () => {
   manifests = mkdtempSync(join(tmpdir(), "hostlet-manifests-"));
-  node = await TestNode.start({ podManifestPath: manifests });
+  node = await TestNode.start({ podManifestPath: manifests, extendedResourceDevices: { [gpu]: ["4", "6"] } });
   // Where a node of a site stands: others may pass, and find nothing.
   for (const dir of [node.dir, join(node.dir, ".hostlet")]) chmodSync(dir, 0o711);
 });
@@ -61,6 +63,42 @@ async function output(name: string, script: string, spec: Partial<PodSpec> = {})
 }
 
 const main = (part: Partial<Container>): Container[] => [{ name: "main", ...part }];
+
+describe("devices", () => {
+  const say = 'echo "[$CUDA_VISIBLE_DEVICES] [$NVIDIA_VISIBLE_DEVICES]"';
+  const oneOf = main({ resources: { limits: { [gpu]: "1" }, requests: { [gpu]: "1" } } });
+
+  test("two pods of one GPU each have different ones, also under the next agent; a third is refused until one ends", async () => {
+    const { status } = await node.client.get<Node>(paths.nodes(node.config.nodeName));
+    expect(status?.capacity?.[gpu]).toBe("2");
+    await node.run("gpu-a", `${say}; exec sleep 1000`, { containers: oneOf });
+    await node.running("gpu-a");
+    await node.stopAgent();
+    await node.startAgent();
+    await node.run("gpu-b", `${say}; exec sleep 1000`, { containers: oneOf });
+    await node.running("gpu-b");
+    const said = (name: string) =>
+      until(async () => (await node.logs(name)).endsWith("]\n"), `${name} said nothing`).then(() => node.logs(name));
+    expect(await said("gpu-a")).toBe("[4] [4]\n");
+    expect(await said("gpu-b")).toBe("[6] [6]\n");
+
+    // Bound by its author, not by the scheduler, which would have it wait.
+    const { nodeName } = node.config;
+    await node.run("gpu-c", say, { containers: oneOf, nodeName });
+    expect((await node.ended("gpu-c")).status).toMatchObject({ phase: "Failed", reason: `OutOf${gpu}` });
+
+    await node.deleteNow("gpu-a");
+    await node.gone("gpu-a");
+    await until(() => !existsSync(node.path("gpu-a")), "gpu-a is left");
+    expect(await output("gpu-d", say, { containers: oneOf })).toBe("[4] [4]\n");
+    await node.deleteNow("gpu-b");
+  });
+
+  test("a container that asks for none is told that it has none", async () => {
+    const script = "env | grep -E '^(CUDA|NVIDIA|ROCR|HIP)_VISIBLE_DEVICES=' | sort";
+    expect(await output("gpu-none", script)).toBe("CUDA_VISIBLE_DEVICES=\nNVIDIA_VISIBLE_DEVICES=\n");
+  });
+});
 
 describe("security context", () => {
   test("runAsUser, runAsGroup, supplementalGroups and fsGroup are the ids that the process has", async (context) => {

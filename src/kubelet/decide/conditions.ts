@@ -46,6 +46,13 @@ export function computeConditions(
     const { message } = view.ending;
     owned.push(["DisruptionTarget", { status: true, reason: "TerminationByKubelet", ...(message && { message }) }]);
   }
+  // As a kubelet says it that can't: what the pod asks for now is told to be out of reach, and it runs on with what it has.
+  if (view.resizeRefused !== undefined) {
+    owned.push(["PodResizePending", { status: true, reason: "Infeasible", message: view.resizeRefused }]);
+  } else if (previous.some(({ type }) => type === "PodResizePending")) {
+    // A patch keeps what it does not name.
+    owned.push(["PodResizePending", { status: false }]);
+  }
   return owned.map(([type, { status, reason, message }]) => {
     const before = previous.find((c) => c.type === type);
     const value = status ? "True" : "False";

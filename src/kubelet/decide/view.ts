@@ -93,6 +93,8 @@ export interface PodView {
   /** init containers first, then main and ephemeral ones, each group in the order of the manifest */
   containers: ContainerView[];
   ending?: Ending;
+  /** Why the resources that the pod asks for since it runs are not given. */
+  resizeRefused?: string;
 }
 
 /** The latest attempt, where there is one. */

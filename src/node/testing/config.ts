@@ -41,6 +41,8 @@ export function testConfig(changes: Partial<NodeConfig> = {}): NodeConfig {
     cpu: undefined,
     memory: undefined,
     extendedResources: {},
+    extendedResourceDevices: {},
+    extendedResourceVariables: {},
     slurmDir: "/nowhere",
     slurmPartition: undefined,
     slurmFlags: [],

@@ -4,6 +4,7 @@ import { HostletError } from "../../errors.ts";
 import type { LogOptions } from "../../kube/logOptions.ts";
 import { type ContainerStatus, type Pod, type PodRef, type PodStatus, podRef } from "../../kube/types.ts";
 import type { KubeletDeps } from "../../kubelet/deps.ts";
+import { DeviceLedger } from "../../kubelet/devices/ledger.ts";
 import type { Eviction } from "../../kubelet/eviction.ts";
 import type { PodNetwork } from "../../kubelet/network/podNetwork.ts";
 import type { PodFiles } from "../../kubelet/podFiles.ts";
@@ -23,6 +24,8 @@ export interface LocalProviderOptions {
   runtime: ContainerRuntime;
   files: PodFiles;
   preparer: KubeletDeps["preparer"];
+  /** Who has the node's devices; the preparer's, too. @default it gives none out */
+  devices?: DeviceLedger;
   /** Address of this node, which its pods share. */
   hostIP: string;
   /** @default pods share the host's */
@@ -46,7 +49,9 @@ export class LocalProvider implements Provider {
   constructor({ context, runtime, files, preparer, hostIP, ...options }: LocalProviderOptions) {
     this.#usage = new DiskUsage(context.clock);
     const { rights = readAgentRights(), features = () => runtime.features?.(undefined) ?? new Set() } = options;
-    this.#deps = { ...context, runtime, files, preparer, hostIP, rights, features, queue: new WorkQueue() };
+    const { devices = new DeviceLedger() } = options;
+    const core = { runtime, files, preparer, hostIP, rights, features, devices };
+    this.#deps = { ...context, ...core, queue: new WorkQueue() };
     if (options.network) this.#deps.network = options.network;
   }
 
@@ -73,11 +78,11 @@ export class LocalProvider implements Provider {
     const byPod = groupByPod(containers);
     const { records, broken } = files.list();
     // The newest last: of two pods of one name it has the link, and is the one that its name means.
-    for (const { pod, startedAt, ended, started } of records.sort((a, b) => a.startedAt - b.startedAt)) {
+    for (const { pod, version: _, ...known } of records.sort((a, b) => a.startedAt - b.startedAt)) {
       const { uid } = podRef(pod);
       this.#linkAgain(pod);
       const attempts = byPod.get(uid) ?? [];
-      this.#begin({ pod, startedAt, attempts, recorded: true, ...(ended && { ended }), ...(started && { started }) });
+      this.#begin({ pod, ...known, attempts, recorded: true });
       byPod.delete(uid);
     }
     for (const { uid, why } of broken) {

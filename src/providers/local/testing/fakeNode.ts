@@ -7,6 +7,8 @@ import type { ObjectSource } from "../../../kube/objectSource.ts";
 import type { PodUpdate } from "../../../kube/podUpdate.ts";
 import type { Container, Pod, PodSpec, PodStatus } from "../../../kube/types.ts";
 import type { PreparedContainer, PreparedPod, Preparer } from "../../../kubelet/deps.ts";
+import type { NodeDevices } from "../../../kubelet/devices/find.ts";
+import { DeviceLedger } from "../../../kubelet/devices/ledger.ts";
 import { type PathLayout, PodFiles } from "../../../kubelet/podFiles.ts";
 import { referencedObjects } from "../../../kubelet/references.ts";
 import type { ImageService } from "../../../runtimes/images.ts";
@@ -94,6 +96,8 @@ export class FakeNode {
   readonly host: FakeHost;
   readonly #clock: Clock;
   readonly #layout: PathLayout;
+  /** Of the next agent. */
+  devices: NodeDevices = new Map();
   provider: LocalProvider;
 
   constructor(clock: Clock, layout: PathLayout = "namespace", images?: ImageService) {
@@ -122,6 +126,7 @@ export class FakeNode {
       files: new PodFiles({ stateDir, podsDir, layout: this.#layout }),
       preparer: this.preparer,
       hostIP: "10.1.2.3",
+      devices: new DeviceLedger(this.devices),
       rights: { uid: 1000, gid: 1000, groups: [], capabilities: new Set(), selinux: false },
     });
   }
