@@ -100,6 +100,22 @@ describe("devices", () => {
   });
 });
 
+test("an in-place resize is refused by the API server, which is told of no resources in the status", async (context) => {
+  const { version } = node.cluster;
+  if (version === "embedded" || version.startsWith("1.20")) {
+    const why = `the control plane (${version}) has no resize`;
+    console.log(`SKIPPED: ${context.task.name}: ${why}`);
+    context.skip(why);
+  }
+  await node.run("resized", "exec sleep 1000", { containers: main({ resources: { requests: { cpu: "10m" } } }) });
+  await node.running("resized");
+  const spec = { containers: [{ name: "main", resources: { requests: { cpu: "20m" } } }] };
+  await expect(node.client.patch(`${paths.pods("default", "resized")}/resize`, { spec }, "strategic")).rejects.toThrow(
+    "Pod running on node without support for resize",
+  );
+  await node.deleteNow("resized");
+});
+
 describe("security context", () => {
   test("runAsUser, runAsGroup, supplementalGroups and fsGroup are the ids that the process has", async (context) => {
     needsRoot(context);
