@@ -95,7 +95,7 @@ test("--on-exit=delete-node takes the Node away at the end", async () => {
 });
 
 test("a node leaves in time from a cluster that does not answer any more, and its pods end", async () => {
-  const { code, ready } = home.node({ walltime: "5s", walltimeMargin: "2s" });
+  const { code, ready } = home.node({ walltime: "12s", walltimeMargin: "4s" });
   await ready();
   await home.sleeper("a");
   const pod = await home.running("a");
